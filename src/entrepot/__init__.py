@@ -1,0 +1,1 @@
+"""Entrepot: the open-source operating system of a cross-border marketplace."""

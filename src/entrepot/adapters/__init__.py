@@ -1,0 +1,1 @@
+"""The outside: carriers, payment providers, customs gateways, documents."""

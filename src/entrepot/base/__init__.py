@@ -1,0 +1,1 @@
+"""Words without business that every other package may use."""

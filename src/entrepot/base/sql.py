@@ -1,0 +1,48 @@
+"""Set-based SQL through psycopg: one statement, typed arrays in, rows out."""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+Conn = AsyncConnection[TupleRow]
+"""A connection inside a transaction that the flow opened; stores never commit."""
+
+Row = tuple[Any, ...]
+
+
+async def fetch(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
+    """Run one statement with named parameters and return all rows."""
+    cursor = await conn.execute(sql.encode(), params)
+    return await cursor.fetchall()
+
+
+async def fetch_one(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> Row | None:
+    """Run one statement and return its first row, or None."""
+    cursor = await conn.execute(sql.encode(), params)
+    return await cursor.fetchone()
+
+
+async def execute(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> int:
+    """Run one statement and return the number of rows it touched."""
+    cursor = await conn.execute(sql.encode(), params)
+    return cursor.rowcount
+
+
+def columns(rows: Iterable[object], *fields: str) -> dict[str, list[Any]]:
+    """Turn records into one list per field, named as the fields, ready to bind as arrays."""
+    listed = list(rows)
+    return {field: [getattr(row, field) for row in listed] for field in fields}
+
+
+def json_column(values: Iterable[object]) -> list[Jsonb]:
+    """Wrap values for a `jsonb[]` parameter."""
+    return [Jsonb(value) for value in values]
+
+
+def as_uuids(values: Sequence[object]) -> list[uuid.UUID]:
+    """Return a driver column of ids with its static type."""
+    return [value for value in values if isinstance(value, uuid.UUID)]

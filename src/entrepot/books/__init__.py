@@ -1,0 +1,1 @@
+"""Append-only double-entry books that every context posts to."""

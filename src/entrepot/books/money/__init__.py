@@ -1,0 +1,1 @@
+"""The money book: journal, accounts and balances per merchant and currency."""

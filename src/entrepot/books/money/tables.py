@@ -1,0 +1,52 @@
+"""Tables of the money book."""
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, Integer, PrimaryKeyConstraint, Text, Uuid, text
+
+from entrepot.base.tables import TableClass, declare_table
+
+MONEY_POSTING = declare_table(
+    "money_posting",
+    TableClass.TENANT,
+    "books.money",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("posting_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("pending_id", Uuid),
+    Column("cause_kind", Text, nullable=False),
+    Column("cause_id", Uuid, nullable=False),
+    Column("checkout_id", Uuid),
+    Column("order_id", Uuid),
+    Column("rate_id", Text),
+    PrimaryKeyConstraint("merchant_id", "posting_id"),
+    Index("money_posting_pending_ix", "merchant_id", "pending_id", unique=True, postgresql_where=text("pending_id IS NOT NULL")),
+    Index("money_posting_order_ix", "merchant_id", "order_id"),
+)
+
+MONEY_ENTRY = declare_table(
+    "money_entry",
+    TableClass.TENANT,
+    "books.money",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("posting_id", Uuid, nullable=False),
+    Column("entry_no", Integer, nullable=False),
+    Column("account_code", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    PrimaryKeyConstraint("merchant_id", "posting_id", "entry_no"),
+    ForeignKeyConstraint(["merchant_id", "posting_id"], ["money_posting.merchant_id", "money_posting.posting_id"]),
+)
+
+MONEY_BALANCE = declare_table(
+    "money_balance",
+    TableClass.TENANT,
+    "books.money",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("account_code", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("posted_minor", BigInteger, nullable=False, server_default="0"),
+    Column("pending_minor", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("merchant_id", "account_code", "currency"),
+    fillfactor=70,
+)

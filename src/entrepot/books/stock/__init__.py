@@ -1,0 +1,1 @@
+"""The stock book: locations, availability and reservations."""

@@ -1,0 +1,107 @@
+"""Tables of the stock book."""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Index, Integer, PrimaryKeyConstraint, Text, Uuid, text
+
+from entrepot.base.tables import TableClass, declare_table
+
+STOCK_LOCATION = declare_table(
+    "stock_location",
+    TableClass.TENANT,
+    "books.stock",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("location_id", Uuid, nullable=False),
+    Column("owner_id", Uuid, nullable=False),
+    Column("stock_item_id", Uuid, nullable=False),
+    Column("place_code", Text, nullable=False),
+    Column("spot_code", Text, nullable=False),
+    Column("lot_code", Text, nullable=False),
+    Column("condition_code", Text, nullable=False),
+    Column("customs_status", Text, nullable=False),
+    Column("is_source", Boolean, nullable=False),
+    Column("is_on_hand", Boolean, nullable=False),
+    Column("balance", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("merchant_id", "location_id"),
+    CheckConstraint("is_source or balance >= 0", name="units_there"),
+    Index("stock_location_item_ix", "merchant_id", "stock_item_id", "place_code"),
+    fillfactor=70,
+)
+
+STOCK_AVAILABILITY = declare_table(
+    "stock_availability",
+    TableClass.TENANT,
+    "books.stock",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("stock_item_id", Uuid, nullable=False),
+    Column("place_code", Text, nullable=False),
+    Column("owner_id", Uuid, nullable=False),
+    Column("condition_code", Text, nullable=False),
+    Column("customs_status", Text, nullable=False),
+    Column("pool_code", Text, nullable=False),
+    Column("on_hand", BigInteger, nullable=False, server_default="0"),
+    Column("reserved", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("merchant_id", "stock_item_id", "place_code", "owner_id", "condition_code", "customs_status", "pool_code"),
+    CheckConstraint("reserved >= 0", name="reserved_positive"),
+    CheckConstraint("reserved <= on_hand", name="reserved_covered"),
+    fillfactor=70,
+)
+
+STOCK_MOVE = declare_table(
+    "stock_move",
+    TableClass.TENANT,
+    "books.stock",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("posting_id", Uuid, nullable=False),
+    Column("move_no", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("from_location_id", Uuid, nullable=False),
+    Column("to_location_id", Uuid, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("cause_kind", Text, nullable=False),
+    Column("cause_id", Uuid, nullable=False),
+    Column("reason", Text),
+    PrimaryKeyConstraint("merchant_id", "posting_id", "move_no"),
+    CheckConstraint("quantity > 0", name="quantity_positive"),
+    Index("stock_move_cause_ix", "merchant_id", "cause_id"),
+)
+
+STOCK_RESERVATION = declare_table(
+    "stock_reservation",
+    TableClass.TENANT,
+    "books.stock",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("holder_id", Uuid, nullable=False),
+    Column("line_no", Integer, nullable=False),
+    Column("part_no", Integer, nullable=False),
+    Column("stock_item_id", Uuid, nullable=False),
+    Column("place_code", Text, nullable=False),
+    Column("owner_id", Uuid, nullable=False),
+    Column("condition_code", Text, nullable=False),
+    Column("customs_status", Text, nullable=False),
+    Column("pool_code", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("open_quantity", BigInteger, nullable=False),
+    Column("consumed_quantity", BigInteger, nullable=False, server_default="0"),
+    Column("short_quantity", BigInteger, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("merchant_id", "holder_id", "line_no", "part_no"),
+    CheckConstraint("open_quantity >= 0 and consumed_quantity >= 0 and short_quantity >= 0", name="parts_positive"),
+    CheckConstraint("open_quantity + consumed_quantity + short_quantity <= quantity", name="parts_within"),
+    Index("stock_reservation_open_ix", "merchant_id", "stock_item_id", "place_code", postgresql_where=text("open_quantity > 0")),
+    fillfactor=80,
+)
+
+STOCK_WORD = declare_table(
+    "stock_word",
+    TableClass.TENANT,
+    "books.stock",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("stock_item_id", Uuid, nullable=False),
+    Column("place_code", Text, nullable=False),
+    Column("sequence_no", BigInteger, nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    PrimaryKeyConstraint("merchant_id", "stock_item_id", "place_code"),
+    CheckConstraint("quantity >= 0", name="quantity_not_negative"),
+)

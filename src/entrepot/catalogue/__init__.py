@@ -1,0 +1,1 @@
+"""Products, stock items, offers and marketplaces."""

@@ -1,0 +1,1 @@
+"""The only place where contexts meet: one file per story."""

@@ -1,0 +1,1 @@
+"""Consignments, parcels, labels and tracking events."""

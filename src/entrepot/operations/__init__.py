@@ -1,0 +1,1 @@
+"""Who does what: the operation models as pure declarations."""

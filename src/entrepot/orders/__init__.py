@@ -1,0 +1,1 @@
+"""Checkouts, orders, lines, allocations, promises and payments."""

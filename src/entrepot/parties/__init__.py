@@ -1,0 +1,1 @@
+"""Merchants, legal entities, buyers, identities, staff and their gates."""

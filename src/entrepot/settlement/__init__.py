@@ -1,0 +1,1 @@
+"""Tax decisions, fees, statements, reserves and payouts."""

@@ -1,0 +1,1 @@
+"""Which place serves which line, at what cost, in how many days and why."""

@@ -1,0 +1,1 @@
+"""The floor of a warehouse: what arrives, lies, leaves and comes back, as documents and work."""

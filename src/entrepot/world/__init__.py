@@ -1,0 +1,1 @@
+"""The living world: seeded actors who use the same flows under a virtual clock."""

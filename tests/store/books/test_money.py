@@ -1,0 +1,72 @@
+"""The money book on PostgreSQL."""
+
+import pytest
+
+from entrepot.base.ids import derived_id
+from entrepot.base.sql import fetch
+from entrepot.books.money.model import Decision, Phase, UnbalancedPostingError
+from entrepot.books.money.post import post_entries, post_pending, void_pending
+from entrepot.books.money.read import prove_money, read_balances
+from tests.factories.books import AT, MERCHANT, OTHER, sale
+
+pytestmark = pytest.mark.anyio
+
+
+async def balances(conn, merchant=MERCHANT):
+    return {row.account_code: (row.posted_minor, row.pending_minor) for row in await read_balances(conn, merchant)}
+
+
+def decide(name, how="post"):
+    return Decision(MERCHANT, derived_id("money", name), derived_id(how, name), AT)
+
+
+async def test_a_posting_counts_once(conn):
+    one = sale("a", ("psp", 10000), ("mer", -8403), ("tax.DE", -1597))
+    assert len(await post_entries(conn, [one, one])) == 1
+    assert await post_entries(conn, [one]) == set()
+    assert await balances(conn) == {"psp": (10000, 0), "mer": (-8403, 0), "tax.DE": (-1597, 0)}
+    assert (await prove_money(conn))[1] == []
+
+
+async def test_an_unbalanced_posting_is_refused_and_nothing_written(conn):
+    with pytest.raises(UnbalancedPostingError):
+        await post_entries(conn, [sale("a", ("psp", 1), ("mer", -1)), sale("b", ("psp", 10), ("mer", -9))])
+    assert await balances(conn) == {}
+
+
+async def test_pending_is_posted_or_voided_but_never_both(conn):
+    await post_entries(conn, [sale("a", ("psp", 5), ("mer", -5), phase=Phase.PENDING), sale("b", ("psp", 7), ("mer", -7), phase=Phase.PENDING)])
+    assert await balances(conn) == {"psp": (0, 12), "mer": (0, -12)}
+    assert len(await post_pending(conn, [decide("a")])) == 1
+    assert await void_pending(conn, [decide("a", "void")]) == set()
+    assert len(await void_pending(conn, [decide("b", "void")])) == 1
+    assert await post_pending(conn, [decide("b")]) == set()
+    assert await balances(conn) == {"psp": (5, 0), "mer": (-5, 0)}
+    assert (await prove_money(conn))[1] == []
+
+
+async def test_mixed_merchants_and_one_per_call_give_the_same_books(conn):
+    postings = [sale("a", ("psp", 5), ("mer", -5)), sale("b", ("psp", 7), ("mer", -7), merchant=OTHER)]
+    async with conn.transaction(force_rollback=True):
+        await post_entries(conn, postings)
+        together = (await balances(conn), await balances(conn, OTHER))
+    for one in postings:
+        await post_entries(conn, [one])
+    assert together == (await balances(conn), await balances(conn, OTHER))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update money_entry set amount_minor = amount_minor + 1 where entry_no = 1",
+        "update money_balance set posted_minor = posted_minor + 1 where account_code = 'psp'",
+        "update money_balance set pending_minor = 1 where account_code = 'mer'",
+        "delete from money_entry",
+    ],
+)
+async def test_law_3_can_fail(conn, statement):
+    await post_entries(conn, [sale("a", ("psp", 5), ("mer", -5))])
+    assert (await prove_money(conn))[1] == []
+    await conn.execute(statement)
+    assert (await prove_money(conn))[1] != []
+    assert (await fetch(conn, "select count(*) from money_posting"))[0][0] == 1
