@@ -1,0 +1,24 @@
+// Bundles what browsers load: every file directly in static/src is an entry, its bundle appears under the same name in static/built.
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const folder = join(dirname(fileURLToPath(import.meta.url)), "src/entrepot/surfaces/web/static");
+const files = (await readdir(join(folder, "src"), { withFileTypes: true })).filter((entry) => entry.isFile());
+
+await rm(join(folder, "built"), { recursive: true, force: true });
+await mkdir(join(folder, "built"));
+await build({
+  entryPoints: files.map((file) => join(folder, "src", file.name)),
+  outdir: join(folder, "built"),
+  bundle: true,
+  minify: true,
+  sourcemap: "linked",
+  format: "iife",
+  target: "es2022",
+  legalComments: "eof",
+  loader: { ".svg": "file", ".woff2": "file" },
+  logLevel: "warning",
+});
+console.log(`built ${files.length} bundle(s)`);

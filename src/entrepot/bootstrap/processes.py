@@ -1,0 +1,42 @@
+"""What each child of the supervisor does until it is told to stop; the database's URL is in its settings."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Final
+
+import structlog
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from entrepot.bootstrap.application import create_app
+from entrepot.bootstrap.settings import Settings
+
+LOOPBACK: Final = "127.0.0.1"
+
+Work = Callable[[Settings], Coroutine[object, object, None]]
+
+
+async def run_web(settings: Settings) -> None:
+    """Serve pages and APIs on loopback."""
+    server = Server(create_app(settings), address=LOOPBACK, port=settings.port, interface=Interfaces.ASGI, log_enabled=False)
+    try:
+        await server.serve()
+    except asyncio.CancelledError:
+        server.stop()
+        raise
+
+
+async def run_worker(settings: Settings) -> None:
+    """Take due work and jobs in real time."""
+    structlog.get_logger(__name__).info("worker_started", data=str(settings.data))
+    await asyncio.Event().wait()
+
+
+async def run_world(settings: Settings) -> None:
+    """Let the demonstration world live at its speed."""
+    structlog.get_logger(__name__).info("world_started", seed=settings.seed, speed=str(settings.speed))
+    await asyncio.Event().wait()
+
+
+PROCESSES: Final[Mapping[str, Work]] = {"web": run_web, "worker": run_worker, "world": run_world}
+"""The children of the supervisor beside the database, in the order in which they start."""

@@ -1,0 +1,35 @@
+"""`entrepot up`: run the whole installation until it is told to stop."""
+
+from argparse import Namespace
+
+from entrepot.bootstrap.logs import configure_logs
+from entrepot.bootstrap.processes import LOOPBACK
+from entrepot.bootstrap.settings import Settings, WorldMode
+from entrepot.bootstrap.supervisor import supervise
+from entrepot.cli.options import add_data_flag, add_setting_flag, settings_from
+from entrepot.cli.registry import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("up", help="Run the database, the web, the worker and the demonstration world.")
+    add_setting_flag(parser, "port", "N")
+    add_setting_flag(parser, "seed", "N")
+    add_setting_flag(parser, "speed", "X")
+    parser.add_argument("--no-world", dest="world", action="store_const", const=WorldMode.OFF.value, help="Leave the installation empty.")
+    add_data_flag(parser)
+
+
+def run(args: Namespace) -> int:
+    """Supervise until SIGTERM or Ctrl-C; exit status 0."""
+    settings = settings_from(args)
+    configure_logs(settings, "supervisor")
+    return supervise(settings, welcome)
+
+
+def welcome(settings: Settings) -> None:
+    """Say where everything is, once the web answers."""
+    print(f"Entrepot is running: http://{LOOPBACK}:{settings.port}/", flush=True)
+    print(f"  data     {settings.data}")
+    print(f"  world    {f'seed {settings.seed}, speed {settings.speed}' if settings.world is WorldMode.ON else 'off'}")
+    print("  stop it with Ctrl-C", flush=True)

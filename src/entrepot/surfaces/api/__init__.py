@@ -1,0 +1,1 @@
+"""Programs' way in: JSON over HTTP."""
