@@ -92,7 +92,7 @@ CHECKOUT_STATES: Final = declare_states(
     {
         CheckoutState.AWAITING_PAYMENT: {CheckoutState.PAID, CheckoutState.DECLINED, CheckoutState.EXPIRED},
         CheckoutState.PAID: {CheckoutState.REFUNDED},
-        CheckoutState.DECLINED: {CheckoutState.PAID, CheckoutState.EXPIRED},
+        CheckoutState.DECLINED: {CheckoutState.PAID, CheckoutState.REFUNDED},
         CheckoutState.EXPIRED: {CheckoutState.PAID, CheckoutState.REFUNDED},
         CheckoutState.REFUNDED: set(),
     },

@@ -1,0 +1,118 @@
+"""Paper: the barcode of the PDF's page and of the ZPL reads back, and no address can break out of its field."""
+
+import re
+import zlib
+
+import pytest
+import zxingcpp
+
+from entrepot.adapters.labels import (
+    CommercialInvoice,
+    CustomsForm,
+    CustomsLine,
+    LabelValues,
+    code128_svg,
+    commercial_invoice_pdf,
+    customs_form_code,
+    customs_form_pdf,
+    label_pdf,
+    label_png,
+    label_zpl,
+)
+
+NUMBERS = ["LA473124829ZZ", "DX12345678901234", "EL123456789012345674", "1Z999AA10123456784"]
+FROM = ("Merchant #1 [Ltd]", "1 *Bold* Street")
+TO = ("王小明 $x$ #panic()", "上海市浦东新区 ^XZ~JA_5E", 'Müller & Söhne </b> \\ "quoted"', "東京都")
+
+
+def values(number):
+    return LabelValues(number, "Demo operator Post", "Tracked parcel", FROM, TO, "CN", 1234, "ABC123", "PVG-1")
+
+
+def pixels(png):
+    """Decode an 8-bit colour PNG into grey rows, as a reader of any language would."""
+    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    channels = {2: 3, 6: 4}[png[25]]
+    assert png[24] == 8
+    packed, place = b"", 8
+    while place < len(png):
+        length, kind = int.from_bytes(png[place : place + 4], "big"), png[place + 4 : place + 8]
+        packed += png[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        place += length + 12
+    raw, stride = zlib.decompress(packed), width * channels
+    above, grey = bytearray(stride), bytearray()
+    for row in range(height):
+        start = row * (stride + 1)
+        line = bytearray(raw[start + 1 : start + 1 + stride])
+        unfilter(raw[start], line, above, channels)
+        grey += line[1::channels]
+        above = line
+    return memoryview(bytes(grey)).cast("B", (height, width))
+
+
+def unfilter(kind, line, above, channels):
+    """Undo one row's filter (PNG 1.2, section 6)."""
+    if kind == 0:
+        return
+    if kind == 2:
+        line[:] = bytes((one + other) & 0xFF for one, other in zip(line, above, strict=True)) if any(line) else above
+        return
+    for at in range(len(line)):
+        left = line[at - channels] if at >= channels else 0
+        corner = above[at - channels] if at >= channels else 0
+        guess = left + above[at] - corner
+        near = min((left, above[at], corner), key=lambda one: abs(guess - one))
+        line[at] = (line[at] + (0, left, above[at], (left + above[at]) // 2, near)[kind]) & 0xFF
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_label_reads_back(number):
+    read = zxingcpp.read_barcodes(pixels(label_png(values(number))))
+    assert [(one.text, one.format.name) for one in read] == [(number, "Code128")]
+
+
+def test_the_pdf_is_a_page_of_four_by_six_inches():
+    pdf = label_pdf(values(NUMBERS[0]))
+    assert pdf.startswith(b"%PDF-")
+    assert re.findall(rb"/MediaBox ?\[0 0 (\d+) (\d+)\]", pdf) == [(b"288", b"432")]
+
+
+def zpl_field(zpl, command):
+    """Return the data of the field that holds a command, with its hexadecimal undone as a printer does."""
+    found = re.search(rf"\^FO\d+,\d+[^\n]*{re.escape(command)}[^\n]*\^FH\^FD([^^~]*)\^FS", zpl)
+    return re.sub(r"_([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), found[1])
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_zpl_carries_the_number_as_code_128(number):
+    zpl = label_zpl(values(number))
+    assert zpl_field(zpl, "^BCN") == number
+    barcode = zxingcpp.create_barcode(zpl_field(zpl, "^BCN"), zxingcpp.BarcodeFormat.Code128)
+    assert zxingcpp.read_barcode(barcode.to_image(scale=2)).text == number
+
+
+def test_an_address_cannot_command_the_printer():
+    zpl = label_zpl(values(NUMBERS[0]))
+    assert (zpl.count("^XA"), zpl.count("^XZ"), zpl.count("~")) == (1, 1, 0)
+    assert "上海市浦东新区 _5EXZ_7EJA_5F5E" in zpl
+    assert zpl.splitlines()[:4] == ["^XA", "^CI28", "^PW812", "^LL1218"]
+
+
+def test_the_barcode_is_drawn_with_quiet_zones():
+    assert code128_svg("ABC").startswith("<?xml")
+    assert "<rect" in code128_svg("ABC")
+
+
+@pytest.mark.parametrize(("value_sdr", "weight_g", "form"), [(300, 2000, "CN22"), (301, 2000, "CN23"), (300, 2001, "CN23")])
+def test_customs_form_code(value_sdr, weight_g, form):
+    assert customs_form_code(value_sdr, weight_g) == form
+
+
+def test_customs_papers_are_drawn():
+    lines = (CustomsLine("电热水壶 [steel] #x", 2, 1500, 2345, "851610", "CN", "SKU-1"),) * 40
+    form = CustomsForm(NUMBERS[0], FROM, TO, "Sale of goods", "GBP", lines[:2], 1800, 385, "IM2760000742", "2026-05-04", "CN22")
+    invoice = CommercialInvoice("INV-1", "2026-05-04", FROM, TO, TO, "DDP Shanghai", "JPY", lines, 100, 10, 5, 60_000, 1, "EORI GB1")
+    assert customs_form_pdf(form).startswith(b"%PDF-")
+    pdf = commercial_invoice_pdf(invoice)
+    assert pdf.startswith(b"%PDF-")
+    assert re.findall(rb"/Type/Pages/Count (\d+)", pdf) == [b"2"]
