@@ -1,0 +1,105 @@
+"""Sign-in accounts: who may sign in with which role, and when trying is stopped."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from entrepot.base.errors import RefusedInputError
+
+
+class RoleNeedsSubjectError(RefusedInputError):
+    """The role acts for somebody who is not named; the operator names the merchant, buyer or place."""
+
+
+class StaffRole(StrEnum):
+    """What a signed-in person may do."""
+
+    BUYER = "buyer"
+    MERCHANT_OWNER = "merchant_owner"
+    MERCHANT_STAFF = "merchant_staff"
+    WAREHOUSE = "warehouse"
+    AGENT = "agent"
+    OPERATOR = "operator"
+    FINANCE = "finance"
+
+
+class StaffStatus(StrEnum):
+    """Whether an account may sign in."""
+
+    ACTIVE = "active"
+    CLOSED = "closed"
+
+
+class SignInOutcome(StrEnum):
+    """How an attempt to sign in ended; a refusal is an answer, so that the attempt stays counted."""
+
+    SIGNED_IN = "signed_in"
+    WRONG_CREDENTIALS = "wrong_credentials"
+    THROTTLED = "throttled"
+
+
+MERCHANT_ROLES: Final[frozenset[str]] = frozenset({StaffRole.MERCHANT_OWNER, StaffRole.MERCHANT_STAFF})
+SESSION_LIFETIME: Final = timedelta(hours=12)
+THROTTLE_WINDOW: Final = timedelta(minutes=15)
+FAILURES_PER_LOGIN: Final = 5
+FAILURES_PER_ORIGIN: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewStaff:
+    """An account to create, with an already hashed password."""
+
+    staff_id: uuid.UUID
+    login: str
+    password_hash: str
+    display_name: str
+    role: StaffRole
+    merchant_id: uuid.UUID | None = None
+    person_id: uuid.UUID | None = None
+    place_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    """Somebody who is signed in: role, and the merchant, buyer or place it acts for."""
+
+    staff_id: uuid.UUID
+    login: str
+    display_name: str
+    role: StaffRole
+    merchant_id: uuid.UUID | None
+    person_id: uuid.UUID | None
+    place_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The answer to an attempt: the session token only if it succeeded, the time to try again only if throttled."""
+
+    outcome: SignInOutcome
+    member: StaffMember | None = None
+    token: str | None = None
+    expires_at: datetime | None = None
+    retry_at: datetime | None = None
+
+
+def require_subject(member: NewStaff) -> None:
+    """Refuse a merchant's account without merchant and a buyer's account without buyer."""
+    if member.role in MERCHANT_ROLES and member.merchant_id is None:
+        raise RoleNeedsSubjectError("merchant_id", None, f"Name the merchant that {member.login} acts for.")
+    if member.role is StaffRole.BUYER and member.person_id is None:
+        raise RoleNeedsSubjectError("person_id", None, f"Name the buyer that {member.login} is.")
+
+
+def retry_at(failures_at: Sequence[datetime], allowed_count: int, at: datetime) -> datetime | None:
+    """Return when the next attempt is heard, or None if now: not while `allowed_count` failures lie within the window."""
+    recent = sorted(failed_at for failed_at in failures_at if failed_at > at - THROTTLE_WINDOW)
+    return recent[-allowed_count] + THROTTLE_WINDOW if len(recent) >= allowed_count else None
+
+
+def normal_login(login: str) -> str:
+    """Return a login as it is stored and compared: without blanks around it, in lower case."""
+    return login.strip().lower()

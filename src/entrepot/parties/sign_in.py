@@ -1,0 +1,186 @@
+"""Sign in and out: argon2 passwords, throttled attempts, and sessions whose tokens are stored as hashes; all times are the real clock's."""
+
+import asyncio
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from entrepot.base.ids import Ids
+from entrepot.base.sql import Conn, Row, columns, execute, fetch, fetch_one
+from entrepot.base.time import at_ms
+from entrepot.parties.accounts import (
+    FAILURES_PER_LOGIN,
+    FAILURES_PER_ORIGIN,
+    SESSION_LIFETIME,
+    THROTTLE_WINDOW,
+    NewStaff,
+    SignIn,
+    SignInOutcome,
+    StaffMember,
+    StaffRole,
+    StaffStatus,
+    normal_login,
+    require_subject,
+    retry_at,
+)
+from entrepot.parties.model import Outcome, require_text, tell_outcomes
+
+_HASHER: Final = PasswordHash((Argon2Hasher(),))
+_MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code"
+_TOKEN_BYTES: Final = 32
+
+
+def hash_password(password: str) -> str:
+    """Return the argon2id hash of a password; it takes tens of milliseconds on purpose."""
+    return _HASHER.hash(require_text(password, "password"))
+
+
+async def create_staff(conn: Conn, staff: Sequence[NewStaff], at: datetime) -> list[Outcome]:
+    """Create accounts by login; one that exists keeps its password and role."""
+    for member in staff:
+        require_text(member.login, "login")
+        require_subject(member)
+    first = {normal_login(member.login): member for member in reversed(staff)}
+    fresh = [first[login] for login in sorted(first)]
+    rows = await fetch(
+        conn,
+        """
+        insert into staff (staff_id, login, password_hash, display_name, role_code, merchant_id, person_id, place_code, status, created_at)
+        select t.*, %(status)s, %(at)s from unnest(%(staff_id)s::uuid[], %(logins)s::text[], %(password_hash)s::text[], %(display_name)s::text[],
+            %(roles)s::text[], %(merchant_id)s::uuid[], %(person_id)s::uuid[], %(place_code)s::text[]) as t
+        on conflict do nothing returning login
+        """,
+        columns(fresh, "staff_id", "password_hash", "display_name", "merchant_id", "person_id", "place_code")
+        | {
+            "logins": [normal_login(member.login) for member in fresh],
+            "roles": [str(member.role) for member in fresh],
+            "status": str(StaffStatus.ACTIVE),
+            "at": at,
+        },
+    )
+    new = frozenset(row[0] for row in rows)
+    older = await fetch(conn, "select login, role_code, merchant_id, person_id from staff where login = any(%(logins)s)", {"logins": sorted(first)})
+    stored: dict[object, object] = {row[0]: (row[1], row[2], row[3]) for row in older if row[0] not in new}
+    return tell_outcomes(
+        staff, lambda member: normal_login(member.login), new, stored, lambda member: (str(member.role), member.merchant_id, member.person_id)
+    )
+
+
+async def close_staff(conn: Conn, staff_ids: Sequence[uuid.UUID], at: datetime) -> int:
+    """Close accounts and end their sessions; return how many were active."""
+    await execute(
+        conn,
+        "update web_session set ended_at = %(at)s where staff_id = any(%(ids)s::uuid[]) and ended_at is null",
+        {"ids": list(staff_ids), "at": at},
+    )
+    return await execute(
+        conn, "update staff set status = 'closed' where staff_id = any(%(ids)s::uuid[]) and status = 'active'", {"ids": list(staff_ids)}
+    )
+
+
+async def sign_in(conn: Conn, ids: Ids, login: str, password: str, origin: str, at: datetime) -> SignIn:
+    """Check a password and open a session; a refusal is an answer, and the caller must commit so that the attempt counts.
+
+    After five failures for a login, or fifty from one origin, within 15 minutes no further attempt is heard until the window has moved on.
+    An unknown login takes as long as a wrong password.
+    """
+    name = normal_login(login)
+    await execute(conn, "select pg_advisory_xact_lock(hashtextextended(%(login)s, 7))", {"login": name})
+    wait_until = await _throttled_until(conn, name, origin, at)
+    if wait_until is not None:
+        return SignIn(SignInOutcome.THROTTLED, retry_at=wait_until)
+    row = await fetch_one(conn, f"select s.password_hash, s.status, {_MEMBER_COLUMNS} from staff s where s.login = %(login)s", {"login": name})
+    is_right = await asyncio.to_thread(_verify, password, None if row is None else str(row[0]))
+    is_success = is_right and row is not None and row[1] == StaffStatus.ACTIVE
+    await execute(
+        conn,
+        "insert into login_attempt (attempt_id, login, origin, at, is_success) values (%(id)s, %(login)s, %(origin)s, %(at)s, %(success)s)",
+        {"id": ids.new(at_ms(at)), "login": name, "origin": origin, "at": at, "success": is_success},
+    )
+    if not is_success or row is None:
+        return SignIn(SignInOutcome.WRONG_CREDENTIALS)
+    member = _member(row[2:])
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    expires_at = at + SESSION_LIFETIME
+    await execute(
+        conn,
+        "insert into web_session (token_hash, staff_id, created_at, expires_at) values (%(hash)s, %(staff)s, %(at)s, %(expires)s)",
+        {"hash": hash_token(token), "staff": member.staff_id, "at": at, "expires": expires_at},
+    )
+    return SignIn(SignInOutcome.SIGNED_IN, member, token, expires_at)
+
+
+async def read_session(conn: Conn, token: str, at: datetime) -> StaffMember | None:
+    """Return who holds a session token that is neither ended nor expired, if the account is active."""
+    row = await fetch_one(
+        conn,
+        f"""
+        select {_MEMBER_COLUMNS} from web_session w join staff s on s.staff_id = w.staff_id
+        where w.token_hash = %(hash)s and w.ended_at is null and w.expires_at > %(at)s and s.status = 'active'
+        """,
+        {"hash": hash_token(token), "at": at},
+    )
+    return None if row is None else _member(row)
+
+
+async def extend_session(conn: Conn, token: str, at: datetime) -> bool:
+    """Let a live session last its full time again from now, and tell whether it was live."""
+    touched = await execute(
+        conn,
+        "update web_session set expires_at = %(expires)s where token_hash = %(hash)s and ended_at is null and expires_at > %(at)s",
+        {"hash": hash_token(token), "at": at, "expires": at + SESSION_LIFETIME},
+    )
+    return touched == 1
+
+
+async def sign_out(conn: Conn, token: str, at: datetime) -> bool:
+    """End a session, and tell whether it was open."""
+    touched = await execute(
+        conn, "update web_session set ended_at = %(at)s where token_hash = %(hash)s and ended_at is null", {"hash": hash_token(token), "at": at}
+    )
+    return touched == 1
+
+
+async def forget_attempts(conn: Conn, before: datetime) -> int:
+    """Delete attempts older than `before`, which no throttle asks for any more."""
+    return await execute(conn, "delete from login_attempt where at < %(before)s", {"before": before})
+
+
+def hash_token(token: str) -> bytes:
+    """Return what is stored of a session token: random tokens need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def _throttled_until(conn: Conn, login: str, origin: str, at: datetime) -> datetime | None:
+    """Return until when attempts for this login or from this origin are not heard; a success starts the login's count anew."""
+    failures = await fetch(
+        conn,
+        """
+        select f.at, f.login = %(login)s and f.at > coalesce((select max(g.at) from login_attempt g where g.login = %(login)s and g.is_success), '-infinity'),
+            f.origin = %(origin)s and %(origin)s <> ''
+        from login_attempt f where f.at > %(since)s and f.at <= %(at)s and not f.is_success and (f.login = %(login)s or f.origin = %(origin)s)
+        """,
+        {"login": login, "origin": origin, "since": at - THROTTLE_WINDOW, "at": at},
+    )
+    by_login = retry_at([row[0] for row in failures if row[1]], FAILURES_PER_LOGIN, at)
+    by_origin = retry_at([row[0] for row in failures if row[2]], FAILURES_PER_ORIGIN, at)
+    return max((until for until in (by_login, by_origin) if until is not None), default=None)
+
+
+def _verify(password: str, password_hash: str | None) -> bool:
+    """Check a password; without an account the same work is done for nothing, so that time does not tell which logins exist."""
+    if password_hash is None:
+        _HASHER.hash(password)
+        return False
+    return _HASHER.verify(password, password_hash)
+
+
+def _member(row: Row) -> StaffMember:
+    """Turn a row of the member columns into the signed-in person."""
+    return StaffMember(row[0], row[1], row[2], StaffRole(row[3]), row[4], row[5], row[6])
