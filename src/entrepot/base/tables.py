@@ -39,10 +39,14 @@ CLASS_KEYS: Final[dict[TableClass, frozenset[str]]] = {
 """Columns of which one must lead every key of the class; empty where any key will do."""
 
 
-def declare_table(name: str, table_class: TableClass, owner: str, *items: SchemaItem, fillfactor: int = 100) -> Table:
+FULL: Final = 100
+"""Fill factor of a table whose rows do not change."""
+
+
+def declare_table(name: str, table_class: TableClass, owner: str, *items: SchemaItem, fillfactor: int = FULL) -> Table:
     """Declare a table of a class, owned by a package such as `orders` or `books.stock`; `fillfactor` in per cent leaves room for updates."""
-    storage = {} if fillfactor == 100 else {"postgresql_with": {"fillfactor": str(fillfactor)}}
-    return Table(name, METADATA, *items, info={"class": table_class, "owner": owner}, **storage)
+    info = {"class": table_class, "owner": owner}
+    return Table(name, METADATA, *items, info=info, postgresql_with=None if fillfactor == FULL else {"fillfactor": str(fillfactor)})
 
 
 DUE_WORK = declare_table(

@@ -26,7 +26,7 @@ class Reason(StrEnum):
     HAZARD_MAY_NOT_TRAVEL = "hazard_may_not_travel"
     WRONG_CUSTOMS_STATUS = "wrong_customs_status"
     NO_CUSTOMS_DATA = "no_customs_data"
-    NO_RULE_ON_DATE = "no_rule_on_date"
+    TAX_REGIME_CHANGES = "tax_regime_changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,8 @@ class Network:
         return frozenset(country for place, country in self.lanes if place == place_code)
 
 
+_Fit = tuple[int, int, str, FreeStock, Place, Lane]
+
 Shelf = dict[tuple[uuid.UUID, uuid.UUID], list[FreeStock]]
 """Free stock by (merchant, stock item); `take_parts` keeps it current while a batch is decided line by line."""
 
@@ -160,7 +162,7 @@ def choose_places(ask: SourcingAsk, shelf: Shelf, network: Network, used_places:
     """
     stocks = shelf.get((ask.merchant_id, ask.stock_item_id), [])
     weight_g = ask.weight_g * ask.quantity
-    fits: list[tuple[int, int, str, FreeStock, Place, Lane]] = []
+    fits: list[_Fit] = []
     passed: list[Candidate] = []
     for stock in stocks:
         place = network.places.get(stock.place_code)
@@ -173,14 +175,23 @@ def choose_places(ask: SourcingAsk, shelf: Shelf, network: Network, used_places:
         cost = lane.cost_minor(weight_g) - (lane.base_minor if stock.place_code in used_places else 0)
         fits.append((cost, lane.days_max, stock.place_code, stock, place, lane))
     fits.sort(key=lambda fit: fit[:3])
-    free = sum(fit[3].free for fit in fits)
-    if free < ask.quantity:
+    parts = _cover(fits, ask.quantity, network, ask.to_country_code)
+    if not parts:
         passed += [Candidate(fit[2], fit[0], fit[1], fit[3].free, Reason.NOT_ENOUGH_FREE) for fit in fits]
-        return Sourced((), tuple(passed), free)
-    parts = _cover(fits, ask.quantity)
+        return Sourced((), tuple(passed), max((fit[3].free for fit in fits), default=0))
     chosen = {part.stock.place_code for part in parts}
-    looked_at = [Candidate(fit[2], fit[0], fit[1], fit[3].free, Reason.CHOSEN if fit[2] in chosen else Reason.COSTS_MORE) for fit in fits]
-    return Sourced(parts, (*looked_at, *passed), free)
+    country = parts[0].place.country_code
+    looked_at = [
+        Candidate(
+            fit[2],
+            fit[0],
+            fit[1],
+            fit[3].free,
+            Reason.CHOSEN if fit[2] in chosen else Reason.COSTS_MORE if fit[4].country_code == country else Reason.TAX_REGIME_CHANGES,
+        )
+        for fit in fits
+    ]
+    return Sourced(parts, (*looked_at, *passed), sum(fit[3].free for fit in fits))
 
 
 def _lane_for(ask: SourcingAsk, stock: FreeStock, place: Place, network: Network) -> tuple[Lane | None, Reason]:
@@ -206,11 +217,25 @@ def _lane_for(ask: SourcingAsk, stock: FreeStock, place: Place, network: Network
     return min(allowed, key=lambda lane: (lane.cost_minor(weight_g), lane.days_max, lane.service_code)), Reason.CHOSEN
 
 
-def _cover(fits: Sequence[tuple[int, int, str, FreeStock, Place, Lane]], quantity: int) -> tuple[Part, ...]:
-    """Cover a quantity from sorted fits: one place if one is enough, else in order of cost."""
+def _cover(fits: Sequence[_Fit], quantity: int, network: Network, to_country_code: str) -> tuple[Part, ...]:
+    """Cover a quantity from sorted fits: one place if one is enough, else places of one country in order of cost.
+
+    Units of one line never come from two countries, because the tax regime of the sale would change with the place; and a line that crosses a
+    customs border is not split, because it is declared as one.
+    """
     for _, _, _, stock, place, lane in fits:
         if stock.free >= quantity:
             return (Part(place, lane, stock, quantity),)
+    for country in dict.fromkeys(fit[4].country_code for fit in fits):
+        inside = [fit for fit in fits if fit[4].country_code == country]
+        if network.crosses_border(inside[0][2], to_country_code) or sum(fit[3].free for fit in inside) < quantity:
+            continue
+        return _fill(inside, quantity)
+    return ()
+
+
+def _fill(fits: Sequence[_Fit], quantity: int) -> tuple[Part, ...]:
+    """Take a quantity from fits in order."""
     parts: list[Part] = []
     for _, _, _, stock, place, lane in fits:
         taken = min(stock.free, quantity)

@@ -103,6 +103,39 @@ async def void_pending(conn: Conn, decisions: Sequence[Decision]) -> set[uuid.UU
     return await _decide(conn, decisions, Phase.VOID)
 
 
+@batch
+async def post_lapsed(conn: Conn, decisions: Sequence[Decision]) -> set[uuid.UUID]:
+    """Let postings count that lapsed before, as new ones with the same entries; return the ids of those posted now."""
+    rows = await fetch(
+        conn,
+        """
+        with again as (
+            insert into money_posting (merchant_id, posting_id, at, kind, phase, cause_kind, cause_id, checkout_id, order_id, rate_id)
+            select p.merchant_id, t.posting_id, t.at, p.kind, 'posted', p.cause_kind, p.cause_id, p.checkout_id, p.order_id, p.rate_id
+            from money_posting p
+            join unnest(%(merchant_id)s::uuid[], %(pending_id)s::uuid[], %(posting_id)s::uuid[], %(at)s::timestamptz[])
+                 as t(merchant_id, pending_id, posting_id, at)
+              on p.merchant_id = t.merchant_id and p.posting_id = t.pending_id and p.phase = 'pending'
+            join money_posting v on v.merchant_id = p.merchant_id and v.pending_id = p.posting_id and v.phase = 'void'
+            on conflict do nothing returning merchant_id, posting_id
+        )
+        insert into money_entry (merchant_id, posting_id, entry_no, account_code, currency, amount_minor)
+        select a.merchant_id, a.posting_id, e.entry_no, e.account_code, e.currency, e.amount_minor
+        from again a
+        join unnest(%(merchant_id)s::uuid[], %(pending_id)s::uuid[], %(posting_id)s::uuid[]) as t(merchant_id, pending_id, posting_id)
+          on t.merchant_id = a.merchant_id and t.posting_id = a.posting_id
+        join money_entry e on e.merchant_id = t.merchant_id and e.posting_id = t.pending_id
+        returning merchant_id, posting_id, account_code, currency, amount_minor
+        """,
+        columns(decisions, "merchant_id", "pending_id", "posting_id", "at"),
+    )
+    posted: dict[_Account, int] = defaultdict(int)
+    for merchant_id, _, account_code, currency, amount_minor in rows:
+        posted[merchant_id, account_code, currency] += amount_minor
+    await _add_to_balances(conn, posted, {})
+    return {row[1] for row in rows}
+
+
 async def _decide(conn: Conn, decisions: Sequence[Decision], phase: Phase) -> set[uuid.UUID]:
     """Append a posting that decides each waiting one, with its entries again, and move the sums out of pending."""
     if not decisions:

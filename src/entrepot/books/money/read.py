@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, fetch
 from entrepot.books.money.model import Balance
 
@@ -77,6 +78,25 @@ async def read_order_entries(conn: Conn, merchant_id: uuid.UUID, order_ids: Sequ
         {"merchant": merchant_id, "orders": list(order_ids)},
     )
     return [EntryRow(*row) for row in rows]
+
+
+@batch
+async def read_order_sums(
+    conn: Conn, account_code: str, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]
+) -> list[tuple[uuid.UUID, uuid.UUID, str, int]]:
+    """Return (merchant, order, currency, posted sum) of an account for each of these orders."""
+    rows = await fetch(
+        conn,
+        """
+        select p.merchant_id, p.order_id, e.currency, sum(e.amount_minor)::bigint
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
+        join money_posting p on p.merchant_id = t.merchant_id and p.order_id = t.order_id and p.phase in ('posted', 'post')
+        join money_entry e on e.merchant_id = p.merchant_id and e.posting_id = p.posting_id and e.account_code = %(account)s
+        group by 1, 2, 3 order by 1, 2, 3
+        """,
+        {"account": account_code, "merchants": list(merchant_ids), "orders": list(order_ids)},
+    )
+    return [(row[0], row[1], str(row[2]), int(row[3])) for row in rows]
 
 
 async def read_movements(conn: Conn, since: datetime, until: datetime, account_code: str) -> list[tuple[uuid.UUID, str, str, int]]:

@@ -96,3 +96,25 @@ async def read_units(conn: Conn) -> list[tuple[str, int]]:
         conn, "select place_code, sum(balance)::bigint from stock_location group by place_code having sum(balance) <> 0 order by place_code"
     )
     return [(str(row[0]), int(row[1])) for row in rows]
+
+
+@batch
+async def read_sent(conn: Conn, merchant_ids: Sequence[uuid.UUID], cause_ids: Sequence[uuid.UUID]) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
+    """Return what each cause handed to a carrier, with lots and owners, so that it can travel on as it left."""
+    rows = await fetch(
+        conn,
+        f"""
+        select m.cause_id, {_LOCATION}, sum(m.quantity)::bigint
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(causes)s::uuid[])) as t(merchant_id, cause_id)
+        join stock_move m on m.merchant_id = t.merchant_id and m.cause_id = t.cause_id and m.cause_kind = 'ship'
+        join stock_location l on l.merchant_id = m.merchant_id and l.location_id = m.to_location_id
+        where l.place_code = '@carrier'
+        group by m.cause_id, {_LOCATION}
+        order by m.cause_id, {_LOCATION}
+        """,
+        {"merchants": list(merchant_ids), "causes": list(cause_ids)},
+    )
+    sent: dict[tuple[uuid.UUID, uuid.UUID], list[Held]] = {}
+    for row in rows:
+        sent.setdefault((row[1], row[0]), []).append(Held(Location(*row[1:9]), int(row[9])))
+    return sent

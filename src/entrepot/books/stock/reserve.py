@@ -121,7 +121,7 @@ def _ask_columns(asks: Sequence[ReservationAsk]) -> dict[str, object]:
 
 
 async def _insert_reservations(conn: Conn, asks: Sequence[ReservationAsk]) -> None:
-    """Write the reservations that were held."""
+    """Write the reservations that were held; one that was released whole before is held again."""
     await execute(
         conn,
         f"""
@@ -130,6 +130,9 @@ async def _insert_reservations(conn: Conn, asks: Sequence[ReservationAsk]) -> No
         select merchant_id, holder_id, line_no, part_no, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code,
                quantity, quantity, 'held', at, expires_at
         from {_ASKS}
+        on conflict (merchant_id, holder_id, line_no, part_no) do update
+        set open_quantity = excluded.open_quantity, state = 'held', at = excluded.at, expires_at = excluded.expires_at
+        where stock_reservation.open_quantity = 0 and stock_reservation.consumed_quantity = 0
         """,
         _ask_columns(asks),
     )
@@ -185,17 +188,21 @@ def part_columns(parts: Sequence[Consumption]) -> dict[str, object]:
 
 
 @batch
-async def extend_holds(conn: Conn, merchant_ids: Sequence[uuid.UUID], holder_ids: Sequence[uuid.UUID], until: datetime | None) -> None:
-    """Set until when the open reservations of these holders stand; None means until they leave."""
-    await execute(
+async def read_released(conn: Conn, merchant_ids: Sequence[uuid.UUID], holder_ids: Sequence[uuid.UUID], at: datetime) -> list[ReservationAsk]:
+    """Return what it takes to hold again what these holders gave back."""
+    rows = await fetch(
         conn,
         """
-        update stock_reservation r set expires_at = %(until)s
-        from unnest(%(merchants)s::uuid[], %(holders)s::uuid[]) as t(merchant_id, holder_id)
-        where r.merchant_id = t.merchant_id and r.holder_id = t.holder_id and r.open_quantity > 0
+        select r.merchant_id, r.holder_id, r.line_no, r.part_no, r.owner_id, r.stock_item_id, r.place_code, r.condition_code, r.customs_status,
+               r.pool_code, r.quantity
+        from stock_reservation r join unnest(%(merchants)s::uuid[], %(holders)s::uuid[]) as t(merchant_id, holder_id)
+          on r.merchant_id = t.merchant_id and r.holder_id = t.holder_id
+        where r.state = 'released' and r.open_quantity = 0 and r.consumed_quantity = 0
+        order by 1, 2, 3, 4
         """,
-        {"merchants": list(merchant_ids), "holders": list(holder_ids), "until": until},
+        {"merchants": list(merchant_ids), "holders": list(holder_ids)},
     )
+    return [ReservationAsk(row[0], row[1], row[2], row[3], StockKey(row[0], *row[4:10]), row[10], at, None) for row in rows]
 
 
 @batch

@@ -1,0 +1,116 @@
+"""Fees: the plan says which a fact makes due, the dated card says how much, the book takes it from what is owed to the merchant."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from entrepot.base.ids import derived_id
+from entrepot.base.sql import Conn
+from entrepot.base.time import on_date
+from entrepot.books.money.model import MERCHANT, Entry, MoneyPosting, merge_entries
+from entrepot.books.money.post import post_entries
+from entrepot.catalogue.model import OfferFacts
+from entrepot.catalogue.store import find_offers
+from entrepot.flows.reference import Reference
+from entrepot.flows.write_checkout import RESERVE_ACCOUNT
+from entrepot.operations.model import Channel, FeeTrigger
+from entrepot.orders.model import Line, Order, OrderState
+from entrepot.orders.read import read_lines, read_orders
+from entrepot.settlement.fees import FeeInputs, fee_lines_for
+from entrepot.settlement.store import FeeEntry, fee_entries, insert_fee_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Units of an order line for which a fact happened; the cause is the parcel, return or refund that stands for it."""
+
+    merchant_id: uuid.UUID
+    order_id: uuid.UUID
+    line_no: int
+    quantity: int
+    cause_id: uuid.UUID
+    at: datetime
+    cost_minor: int = 0
+    refunded_referral_minor: int = 0
+
+
+async def charge_fees(conn: Conn, reference: Reference, trigger: FeeTrigger, charges: Sequence[Charge]) -> None:
+    """Charge what a fact makes due for each line, once per cause; what was charged before is not charged again."""
+    if not charges:
+        return
+    merchant_ids, order_ids = [one.merchant_id for one in charges], [one.order_id for one in charges]
+    orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, merchant_ids, order_ids)}
+    lines = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_lines(conn, merchant_ids, order_ids)}
+    due = [
+        one for one in charges if _codes(reference, trigger, orders[one.merchant_id, one.order_id], lines[one.merchant_id, one.order_id, one.line_no])
+    ]
+    wanted = sorted({(one.merchant_id, lines[one.merchant_id, one.order_id, one.line_no].offer_id) for one in due})
+    offers = {offer.offer_id: offer for offer in await find_offers(conn, [pair[0] for pair in wanted], [pair[1] for pair in wanted])}
+    entries: list[FeeEntry] = []
+    seen: set[uuid.UUID] = set()
+    for one in due:
+        order = orders[one.merchant_id, one.order_id]
+        line = lines[one.merchant_id, one.order_id, one.line_no]
+        inputs = _inputs(reference, one, order, line, offers[line.offer_id], one.cause_id not in seen)
+        seen.add(one.cause_id)
+        quote = fee_lines_for(trigger, _codes(reference, trigger, order, line), inputs, reference.fees)
+        entries += fee_entries(one.merchant_id, str(trigger), one.cause_id, one.line_no, quote.lines, one.at, one.order_id)
+    fresh = await insert_fee_lines(conn, entries)
+    await post_entries(conn, fee_postings(fresh, orders, str(trigger)))
+
+
+def _codes(reference: Reference, trigger: FeeTrigger, order: Order, line: Line) -> tuple[str, ...]:
+    """Return the codes of the fees that the line's plan makes due."""
+    return reference.registry.plan(line.model_code, line.plan_version).fee_codes(trigger, Channel(order.channel_code))
+
+
+def _inputs(reference: Reference, charge: Charge, order: Order, line: Line, offer: OfferFacts, is_first: bool) -> FeeInputs:  # noqa: FBT001
+    """Return what the cards compute from, for the units of this charge."""
+    share = charge.quantity
+    net_minor = line.goods_minor - line.discount_minor + line.freight_minor
+    return FeeInputs(
+        marketplace_code=order.marketplace_code,
+        model_code=line.model_code,
+        on=on_date(charge.at, reference.marketplaces[order.marketplace_code].time_zone),
+        currency=order.currency,
+        units=share,
+        price_minor=net_minor * share // line.quantity,
+        price_net_minor=(net_minor - (line.tax_minor - line.tax_on_top_minor)) * share // line.quantity,
+        category_code=offer.category_code,
+        product_class="dangerous_goods" if offer.hazard_code else "general",
+        length_mm=offer.length_mm,
+        width_mm=offer.width_mm,
+        height_mm=offer.height_mm,
+        unit_weight_g=offer.weight_g,
+        parcel_weight_g=offer.weight_g * share,
+        is_first_of_order=is_first,
+        order_units=share,
+        cost_minor=charge.cost_minor,
+        refunded_referral_minor=charge.refunded_referral_minor,
+    )
+
+
+def fee_postings(entries: Sequence[FeeEntry], orders: dict[tuple[uuid.UUID, uuid.UUID], Order], trigger: str) -> list[MoneyPosting]:
+    """Return one posting per cause: from what is owed to the merchant (reserved, or released if the order is settled) to the fees."""
+    groups: dict[tuple[uuid.UUID, uuid.UUID], list[FeeEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.merchant_id, entry.cause_id), []).append(entry)
+    postings: list[MoneyPosting] = []
+    for (merchant_id, cause_id), fees in groups.items():
+        order_id = fees[0].order_id
+        order = orders.get((merchant_id, order_id)) if order_id else None
+        owed = RESERVE_ACCOUNT if order is not None and order.state != OrderState.SETTLED else MERCHANT
+        rows = [
+            row
+            for fee in fees
+            for row in (
+                Entry(owed, fee.line.currency, fee.line.amount_minor),
+                Entry(f"fee.{fee.line.fee_code}", fee.line.currency, -fee.line.amount_minor),
+            )
+        ]
+        merged = merge_entries(rows)
+        if merged:
+            posting_id = derived_id("fees", trigger, cause_id, *sorted({fee.line_no for fee in fees}))
+            postings.append(MoneyPosting(merchant_id, posting_id, fees[0].at, "fees", trigger, cause_id, merged, order_id=order_id))
+    return postings

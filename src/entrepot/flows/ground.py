@@ -1,0 +1,42 @@
+"""What a batch of checkouts is decided on: offers, merchants and free stock, each read in one statement."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import date
+
+from entrepot.base.sql import Conn
+from entrepot.books.stock.read import read_availability
+from entrepot.catalogue.store import find_offers
+from entrepot.flows.plan_checkout import Ground, MerchantTerms
+from entrepot.flows.reference import Reference
+from entrepot.orders.model import OrderRequest
+from entrepot.parties.model import TAX_REGISTRATION_KINDS
+from entrepot.parties.store import read_merchants, read_registrations
+from entrepot.sourcing.model import FreeStock, Shelf
+
+
+async def read_ground(conn: Conn, reference: Reference, requests: Sequence[OrderRequest]) -> Ground:
+    """Read what the requests are about: their offers, the merchants' terms on the day, and what is free of their stock items."""
+    lines = {(line.merchant_id, line.offer_id) for request in requests for line in request.lines}
+    ordered = sorted(lines)
+    offers = {offer.offer_id: offer for offer in await find_offers(conn, [line[0] for line in ordered], [line[1] for line in ordered])}
+    merchants = await read_terms(conn, sorted({line[0] for line in ordered}), max(request.at for request in requests).date())
+    items = sorted({(offer.merchant_id, offer.stock_item_id) for offer in offers.values()})
+    shelf: Shelf = {}
+    for found in await read_availability(conn, [item[0] for item in items], [item[1] for item in items]):
+        key = found.key
+        stock = FreeStock(key.owner_id, key.place_code, key.customs_status, key.pool_code, found.free)
+        shelf.setdefault((key.merchant_id, key.stock_item_id), []).append(stock)
+    return Ground(reference, offers, merchants, shelf)
+
+
+async def read_terms(conn: Conn, merchant_ids: Sequence[uuid.UUID], on: date) -> dict[uuid.UUID, MerchantTerms]:
+    """Return merchants with the countries in which they have a number on file on a day."""
+    numbers: dict[uuid.UUID, set[str]] = {merchant_id: set() for merchant_id in merchant_ids}
+    for registration in await read_registrations(conn, merchant_ids):
+        if registration.kind not in TAX_REGISTRATION_KINDS:
+            continue
+        if registration.effective_from <= on and (registration.effective_to is None or on < registration.effective_to):
+            numbers[registration.merchant_id].add(registration.country_code)
+    merchants = await read_merchants(conn, merchant_ids)
+    return {merchant_id: MerchantTerms(merchant, frozenset(numbers[merchant_id])) for merchant_id, merchant in merchants.items()}

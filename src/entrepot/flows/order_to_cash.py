@@ -1,0 +1,357 @@
+"""One order, from the question to the money: quoted, placed, paid, released, shipped, delivered, settled.
+
+Read from top to bottom. Each step takes a batch; one order is a batch of one. What happens on the floor between `release_orders` and
+`record_shipments` stands in `fulfil.py`, what customs does in `clear_customs.py`, what goes back in `cancel.py` and `return_goods.py`.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from entrepot.base.actor import RUNNER, Actor
+from entrepot.base.audit import Act, Fact, write_acts, write_facts
+from entrepot.base.due import Due, add_due, finish_due, postpone_due
+from entrepot.base.errors import EntrepotError
+from entrepot.base.idempotency import (
+    Claim,
+    Claimed,
+    ClaimState,
+    KeyUsedForOtherRequestError,
+    claim_requests,
+    hash_request,
+    release_requests,
+    store_answers,
+)
+from entrepot.base.ids import derived_id_at
+from entrepot.base.sql import Conn
+from entrepot.base.time import at_ms, on_date, start_of_day
+from entrepot.books.money.model import MERCHANT, Entry, MoneyPosting
+from entrepot.books.money.post import post_entries, post_pending
+from entrepot.books.money.read import read_order_sums
+from entrepot.flows.charge import Charge, charge_fees
+from entrepot.flows.forward import move_on
+from entrepot.flows.ground import read_ground
+from entrepot.flows.hold import hold_checkouts
+from entrepot.flows.late_payment import drop_checkouts, hold_again, refund_late_payments
+from entrepot.flows.outside import Outside
+from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
+from entrepot.flows.release import release_orders
+from entrepot.flows.write_checkout import RESERVE_ACCOUNT, CheckoutRows, add_rows, payment_id_of, pending_decision
+from entrepot.freight.model import ParcelChange, ParcelState
+from entrepot.operations.model import Channel, FeeTrigger
+from entrepot.orders.advance import add_delivered, add_lost, add_shipped, refresh_states, score_promises, set_order_states
+from entrepot.orders.model import CheckoutState, LineUnits, Order, OrderRequest, OrderState, Payment, PaymentState
+from entrepot.orders.pay import PaymentChange, change_payments, read_checkouts, read_payments, set_checkout_states
+from entrepot.orders.place import insert_allocations, insert_checkouts, insert_lines, insert_orders
+from entrepot.orders.ports import AuthoriseRequest, CaptureRequest, PaymentAnswer
+from entrepot.orders.read import read_checkout_orders, read_orders
+from entrepot.settlement.model import available_on
+from entrepot.settlement.store import TaxEntry, insert_tax_decisions
+from entrepot.sourcing.store import keep_decisions
+
+PAY = "take_payments"
+EXPIRE = "expire_holds"
+SETTLE = "settle_orders"
+RETRY_S = 300
+"""Seconds after which an undecided payment is asked about again."""
+INSTANT_METHODS = frozenset({"invoice", "test_wallet"})
+"""Payment methods that are decided with the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceAnswer:
+    """What became of a checkout: placed now, placed before under the same key, or refused with the reason."""
+
+    checkout_id: uuid.UUID
+    state: str
+    total_minor: int = 0
+    currency: str = ""
+    orders: tuple[tuple[uuid.UUID, uuid.UUID], ...] = ()
+    refusal: EntrepotError | None = None
+
+
+# -- quoted ----------------------------------------------------------------------------------------------------------
+
+
+async def quote_checkouts(conn: Conn, outside: Outside, requests: Sequence[OrderRequest]) -> list[CheckoutPlan | EntrepotError]:
+    """Tell what checkouts would cost and promise, without holding anything."""
+    ground = await read_ground(conn, outside.reference, requests)
+    return [plan_checkout(request, Ground(ground.reference, ground.offers, ground.merchants, dict(ground.shelf))) for request in requests]
+
+
+# -- placed ----------------------------------------------------------------------------------------------------------
+
+
+async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderRequest], actor: Actor) -> list[PlaceAnswer]:
+    """Place checkouts: claim keys, choose places, hold units and quota, write orders, promises, taxes and entries, all in one transaction.
+
+    Each checkout is decided on its own, in the order given: what one refusal leaves is free for the next.
+    """
+    claims = [Claim(one.person_id, one.request_key, _hash(one), one.at) for one in requests]
+    claimed = await claim_requests(conn, claims)
+    fresh = [one for one, state in zip(requests, claimed, strict=True) if state.state is ClaimState.NEW]
+    refusals: dict[uuid.UUID, EntrepotError] = {}
+    placed: dict[uuid.UUID, CheckoutPlan] = {}
+    if fresh:
+        ground = await read_ground(conn, outside.reference, fresh)
+        plans = {one.checkout_id: plan_checkout(one, ground) for one in fresh}
+        refusals = {key: plan for key, plan in plans.items() if isinstance(plan, EntrepotError)}
+        planned = [plan for plan in plans.values() if isinstance(plan, CheckoutPlan)]
+        refusals |= await hold_checkouts(conn, outside.reference, planned)
+        accepted = [plan for plan in planned if plan.request.checkout_id not in refusals]
+        placed = {plan.request.checkout_id: plan for plan in accepted}
+        await _write(conn, outside, accepted, ground, actor)
+    answers = [_answer(one, claim, refusals, placed) for one, claim in zip(requests, claimed, strict=True)]
+    done = [(claim, answer) for claim, answer, one in zip(claims, answers, requests, strict=True) if one.checkout_id in placed]
+    await store_answers(conn, [claim for claim, _ in done], [_stored(answer) for _, answer in done])
+    await release_requests(conn, [claim for claim, one in zip(claims, requests, strict=True) if one.checkout_id in refusals])
+    return answers
+
+
+def _hash(request: OrderRequest) -> bytes:
+    """Hash what a buyer asked for, leaving out what differs between two attempts at the same."""
+    return hash_request(
+        request.marketplace_code, request.channel_code, request.to_country_code, request.postcode_prefix, request.method_code, request.lines
+    )
+
+
+def _answer(
+    request: OrderRequest, claim: Claimed, refusals: Mapping[uuid.UUID, EntrepotError], placed: Mapping[uuid.UUID, CheckoutPlan]
+) -> PlaceAnswer:
+    """Return the answer to one request."""
+    if claim.state is ClaimState.EXISTS_WITH_DIFFERENT_VALUES:
+        refusal = KeyUsedForOtherRequestError("request_key", request.request_key, "Use a new key for a new request.")
+        return PlaceAnswer(request.checkout_id, "refused", refusal=refusal)
+    if claim.state is ClaimState.EXISTS and claim.answer is not None:
+        return _from_stored(claim.answer)
+    if request.checkout_id in refusals:
+        return PlaceAnswer(request.checkout_id, "refused", refusal=refusals[request.checkout_id])
+    plan = placed[request.checkout_id]
+    orders = tuple(dict.fromkeys((line.ask.merchant_id, line.order_id) for line in plan.lines))
+    return PlaceAnswer(request.checkout_id, "placed", plan.total_minor, plan.currency, orders)
+
+
+def _stored(answer: PlaceAnswer) -> dict[str, object]:
+    """Return an answer as it is kept for replays."""
+    return {
+        "checkout_id": str(answer.checkout_id),
+        "total_minor": answer.total_minor,
+        "currency": answer.currency,
+        "orders": " ".join(f"{merchant_id}/{order_id}" for merchant_id, order_id in answer.orders),
+    }
+
+
+def _from_stored(stored: Mapping[str, object]) -> PlaceAnswer:
+    """Return the answer that was given before."""
+    pairs = [text.split("/") for text in str(stored["orders"]).split()]
+    orders = tuple((uuid.UUID(merchant_id), uuid.UUID(order_id)) for merchant_id, order_id in pairs)
+    return PlaceAnswer(uuid.UUID(str(stored["checkout_id"])), "exists", int(str(stored["total_minor"])), str(stored["currency"]), orders)
+
+
+async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], ground: Ground, actor: Actor) -> None:
+    """Write checkouts that hold everything they need; what is decided with the order is released to work at once."""
+    if not plans:
+        return
+    rows = CheckoutRows()
+    for plan in plans:
+        add_rows(rows, plan, ground.merchants, payment_state_of(plan), outside.hold_s)
+    at = max(plan.request.at for plan in plans)
+    await insert_checkouts(conn, rows.checkouts, rows.payments)
+    await insert_orders(conn, rows.orders, rows.promises)
+    await insert_lines(conn, rows.lines)
+    await insert_allocations(conn, rows.allocations)
+    await insert_tax_decisions(conn, [TaxEntry(line.merchant_id, line.order_id, line.line_no, tax) for line, tax in rows.taxes], at)
+    await keep_decisions(conn, rows.decisions)
+    await post_entries(conn, rows.postings)
+    await write_acts(conn, [Act(order.merchant_id, order.order_id, "place_order", order.placed_at, actor) for order in rows.orders])
+    await write_facts(conn, [_fact(order, "order_placed", order.placed_at) for order in rows.orders])
+    waiting = [order for order in rows.orders if order.state == OrderState.AWAITING_PAYMENT]
+    await add_due(conn, [_due(order, PAY, order.placed_at) for order in _first_orders(waiting)])
+    await add_due(conn, [_due(order, EXPIRE, order.placed_at + timedelta(seconds=outside.hold_s)) for order in _first_orders(waiting)])
+    paid = [plan for plan in plans if payment_state_of(plan) is PaymentState.CAPTURED]
+    if paid:
+        await change_payments(conn, [_captured(payment_id_of(plan), plan.request.person_id, plan.total_minor, plan.request.at) for plan in paid])
+    decided = [order for order in rows.orders if order.state == OrderState.PAID]
+    await release_orders(conn, outside, [(order.merchant_id, order.order_id) for order in decided], at)
+
+
+def payment_state_of(plan: CheckoutPlan) -> PaymentState:
+    """Return whether the buyer's payment waits, is decided with the order, or is another channel's affair."""
+    if not plan.lines[0].plan.money_passes_through_us(Channel(plan.request.channel_code)):
+        return PaymentState.HELD_ELSEWHERE
+    return PaymentState.CAPTURED if plan.request.method_code in INSTANT_METHODS else PaymentState.PENDING
+
+
+def _first_orders(orders: Sequence[Order]) -> list[Order]:
+    """Return one order for each checkout: what is due for a checkout is kept with the first of them."""
+    return list({order.checkout_id: order for order in reversed(orders)}.values())
+
+
+def _due(order: Order, step_code: str, due_at: datetime) -> Due:
+    """Return the later step of a checkout."""
+    return Due(order.merchant_id, step_code, order.checkout_id, due_at, order.person_id)
+
+
+def _fact(order: Order, fact_code: str, at: datetime) -> Fact:
+    """Return a fact about an order, without personal data."""
+    content = {"number": order.number, "currency": order.currency, "total_minor": order.total_minor, "to": order.to_country_code}
+    return Fact(order.merchant_id, order.order_id, fact_code, at, content)
+
+
+def _captured(payment_id: uuid.UUID, person_id: uuid.UUID, amount_minor: int, at: datetime) -> PaymentChange:
+    """Return the event of a payment that was taken in full."""
+    return PaymentChange(person_id, payment_id, "capture:1", "capture", PaymentState.CAPTURED, amount_minor, 0, at)
+
+
+# -- paid ------------------------------------------------------------------------------------------------------------
+
+
+async def take_payments(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
+    """Ask the provider to decide waiting payments: an approved one is captured, a declined one gives everything back, the rest is asked again.
+
+    An approval that comes after the hold expired is honoured if the units can be held once more, and otherwise refunded.
+    """
+    persons, checkouts = [one.person_id for one in work if one.person_id], [one.subject_id for one in work]
+    payments = await read_payments(conn, persons, checkouts)
+    asks = [AuthoriseRequest(one.payment_id, one.asked_minor, one.currency, one.method_code, one.at) for one in payments]
+    first = {one.payment_id for one in payments if one.state == PaymentState.PENDING}
+    answers = {one.payment_id: one for one in await outside.payments.authorise([ask for ask in asks if ask.payment_id in first])}
+    answers |= {one.payment_id: one for one in await outside.payments.settle_pending(asks, now)}
+    approved = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.APPROVED]
+    declined = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.DECLINED]
+    decided = {one.checkout_id for one in [*approved, *declined]}
+    await finish_due(conn, [one for one in work if one.subject_id in decided], now)
+    for one in work:
+        if one.subject_id not in decided:
+            await postpone_due(conn, [one], now + timedelta(seconds=RETRY_S), "the payment provider has not decided yet")
+    await change_payments(
+        conn, [PaymentChange(one.person_id, one.payment_id, "decline:1", "decline", PaymentState.DECLINED, 0, 0, now) for one in declined]
+    )
+    await drop_checkouts(conn, [(one.person_id, one.checkout_id) for one in declined], CheckoutState.DECLINED, now)
+    await honour_payments(conn, outside, approved, now)
+
+
+async def honour_payments(conn: Conn, outside: Outside, payments: Sequence[Payment], now: datetime) -> None:
+    """Capture approved payments and release their orders; where the hold has gone, hold again or refund."""
+    if not payments:
+        return
+    checkouts = {one.checkout_id: one for one in await read_checkouts(conn, *_keys(payments))}
+    waiting = [one for one in payments if checkouts[one.checkout_id].state == CheckoutState.AWAITING_PAYMENT]
+    late = [checkouts[one.checkout_id] for one in payments if checkouts[one.checkout_id].state in {CheckoutState.EXPIRED, CheckoutState.DECLINED}]
+    held_again = await hold_again(conn, late, now)
+    taken = [*waiting, *(one for one in payments if one.checkout_id in held_again)]
+    lost = [one for one in payments if one not in taken and checkouts[one.checkout_id] in late]
+    await outside.payments.capture([_capture(one, now) for one in [*taken, *lost]])
+    await change_payments(conn, [_captured(one.payment_id, one.person_id, one.asked_minor, now) for one in [*taken, *lost]])
+    sources = [CheckoutState.AWAITING_PAYMENT, CheckoutState.EXPIRED, CheckoutState.DECLINED]
+    await set_checkout_states(conn, *_keys(taken), sources, CheckoutState.PAID)
+    orders = await read_checkout_orders(conn, [one.checkout_id for one in taken])
+    await post_pending(conn, [pending_decision(order, now) for order in orders])
+    merchant_ids, order_ids = [order.merchant_id for order in orders], [order.order_id for order in orders]
+    await set_order_states(conn, merchant_ids, order_ids, [OrderState.AWAITING_PAYMENT, OrderState.CANCELLED], OrderState.PAID, now)
+    await finish_due(conn, [_due(order, EXPIRE, now) for order in _first_orders(orders)], now)
+    await write_acts(conn, [Act(order.merchant_id, order.order_id, "take_payment", now, RUNNER) for order in orders])
+    await write_facts(conn, [_fact(order, "order_paid", now) for order in orders])
+    await refund_late_payments(conn, outside, lost, now)
+    await release_orders(conn, outside, list(zip(merchant_ids, order_ids, strict=True)), now)
+
+
+def _keys(payments: Sequence[Payment]) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
+    """Return the persons and checkouts of payments as columns."""
+    return [one.person_id for one in payments], [one.checkout_id for one in payments]
+
+
+def _capture(payment: Payment, now: datetime) -> CaptureRequest:
+    """Return the request to take a payment in full."""
+    capture_id = derived_id_at(at_ms(payment.at), "capture", payment.payment_id)
+    amount = payment.asked_minor
+    return CaptureRequest(capture_id, payment.payment_id, payment.method_code, amount, amount, 0, payment.currency, None, now)
+
+
+async def expire_holds(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
+    """Give back what unpaid checkouts held when their time is over; a payment that succeeds later is honoured or refunded."""
+    _ = outside
+    await drop_checkouts(conn, [(one.person_id, one.subject_id) for one in work if one.person_id], CheckoutState.EXPIRED, now)
+    await finish_due(conn, work, now)
+
+
+# -- released: see release.py; worked: see fulfil.py -----------------------------------------------------------------
+# -- shipped ---------------------------------------------------------------------------------------------------------
+
+
+async def record_shipments(conn: Conn, outside: Outside, parcels: Sequence[ParcelChange], now: datetime) -> None:
+    """Count what left with a carrier and charge the fees of sale and shipment; the units themselves left with the hand-over."""
+    await add_shipped(conn, _units(parcels))
+    await refresh_states(conn, [one.merchant_id for one in parcels], [one.order_id for one in parcels])
+    charges = [Charge(one.merchant_id, one.order_id, line.line_no, line.quantity, one.parcel_id, now) for one in parcels for line in one.lines]
+    await charge_fees(conn, outside.reference, FeeTrigger.SALE, charges)
+    await charge_fees(conn, outside.reference, FeeTrigger.SHIPMENT, charges)
+    await write_facts(conn, [Fact(one.merchant_id, one.order_id, "parcel_shipped", now, {"parcel": str(one.parcel_id)}) for one in parcels])
+
+
+def _units(parcels: Sequence[ParcelChange]) -> list[LineUnits]:
+    """Return the order lines' units in parcels."""
+    return [LineUnits(one.merchant_id, one.order_id, line.line_no, line.quantity) for one in parcels for line in one.lines]
+
+
+# -- delivered -------------------------------------------------------------------------------------------------------
+
+
+async def record_arrivals(conn: Conn, outside: Outside, changes: Sequence[ParcelChange], now: datetime) -> None:
+    """Let parcels that arrived or got lost change books, lines, promises and fees; what was counted before is not counted again."""
+    delivered = [one for one in changes if one.state is ParcelState.DELIVERED]
+    lost = [one for one in changes if one.state in {ParcelState.LOST, ParcelState.DESTROYED}]
+    await move_on(conn, delivered, "deliver", "@customer")
+    await move_on(conn, lost, "lose", "@lost")
+    await add_delivered(conn, _units(delivered))
+    await add_lost(conn, _units(lost))
+    if delivered:
+        zones = outside.reference.marketplaces
+        orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, *_order_keys(delivered))}
+        days = [on_date(one.at, zones[orders[one.merchant_id, one.order_id].marketplace_code].time_zone) for one in delivered]
+        await score_promises(conn, [one.merchant_id for one in delivered], [one.consignment_id for one in delivered], days, [now] * len(delivered))
+        charges = [Charge(one.merchant_id, one.order_id, line.line_no, line.quantity, one.parcel_id, now) for one in delivered for line in one.lines]
+        await charge_fees(conn, outside.reference, FeeTrigger.DELIVERY, charges)
+    changed = await refresh_states(conn, *_order_keys([*delivered, *lost]))
+    done = [(merchant_id, order_id) for merchant_id, order_id, state in changed if state == OrderState.DELIVERED]
+    release_at = start_of_day(available_on(now.date()))
+    await add_due(conn, [Due(merchant_id, SETTLE, order_id, release_at) for merchant_id, order_id in done])
+    await write_facts(
+        conn, [Fact(one.merchant_id, one.order_id, f"parcel_{one.state}", now, {"parcel": str(one.parcel_id)}) for one in [*delivered, *lost]]
+    )
+
+
+def _order_keys(changes: Sequence[ParcelChange]) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
+    """Return the merchants and orders of parcels as columns."""
+    return [one.merchant_id for one in changes], [one.order_id for one in changes]
+
+
+# -- settled ---------------------------------------------------------------------------------------------------------
+
+
+async def settle_orders(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
+    """Release what orders earned from the reserve to the merchant's balance once the days of waiting are over."""
+    _ = outside
+    merchant_ids, order_ids = [one.merchant_id for one in work], [one.subject_id for one in work]
+    sums = await read_order_sums(conn, RESERVE_ACCOUNT, merchant_ids, order_ids)
+    await post_entries(
+        conn,
+        [
+            MoneyPosting(
+                merchant_id,
+                derived_id_at(at_ms(now), "settle", order_id),
+                now,
+                "release",
+                "order",
+                order_id,
+                [Entry(RESERVE_ACCOUNT, currency, -minor), Entry(MERCHANT, currency, minor)],
+                order_id=order_id,
+            )
+            for merchant_id, order_id, currency, minor in sums
+            if minor
+        ],
+    )
+    settled = await set_order_states(conn, merchant_ids, order_ids, [OrderState.DELIVERED], OrderState.SETTLED, now)
+    await finish_due(conn, work, now)
+    await write_acts(conn, [Act(merchant_id, order_id, "settle_order", now, RUNNER) for merchant_id, order_id in settled])
