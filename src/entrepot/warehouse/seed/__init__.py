@@ -1,0 +1,1 @@
+"""Seed rows of the warehouse."""
