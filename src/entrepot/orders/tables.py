@@ -86,7 +86,7 @@ PAYMENT = declare_table(
     PrimaryKeyConstraint("person_id", "payment_id"),
     ForeignKeyConstraint(["person_id", "checkout_id"], ["checkout.person_id", "checkout.checkout_id"]),
     CheckConstraint("refunded_minor <= captured_minor", name="refunded_within_captured"),
-    Index("payment_checkout_ix", "person_id", "checkout_id"),
+    Index("payment_checkout_ix", "checkout_id"),
     fillfactor=85,
 )
 
@@ -125,7 +125,8 @@ CUSTOMER_ORDER = declare_table(
     PrimaryKeyConstraint("merchant_id", "order_id"),
     UniqueConstraint("merchant_id", "number"),
     Index("customer_order_checkout_ix", "checkout_id"),
-    Index("customer_order_state_ix", "merchant_id", "state", "placed_at"),
+    Index("customer_order_person_ix", "person_id", "placed_at"),
+    Index("customer_order_placed_ix", "placed_at"),
     fillfactor=80,
 )
 
@@ -146,7 +147,7 @@ PROMISE = declare_table(
     Column("outcome", Text),
     Column("scored_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("merchant_id", "promise_id"),
-    Index("promise_order_ix", "merchant_id", "order_id"),
+    Index("promise_order_ix", "order_id"),
     fillfactor=85,
 )
 

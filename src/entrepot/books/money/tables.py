@@ -21,7 +21,7 @@ MONEY_POSTING = declare_table(
     Column("rate_id", Text),
     PrimaryKeyConstraint("merchant_id", "posting_id"),
     Index("money_posting_pending_ix", "merchant_id", "pending_id", unique=True, postgresql_where=text("pending_id IS NOT NULL")),
-    Index("money_posting_order_ix", "merchant_id", "order_id"),
+    Index("money_posting_order_ix", "order_id"),
 )
 
 MONEY_ENTRY = declare_table(

@@ -22,7 +22,7 @@ STOCK_LOCATION = declare_table(
     Column("balance", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("merchant_id", "location_id"),
     CheckConstraint("is_source or balance >= 0", name="units_there"),
-    Index("stock_location_item_ix", "merchant_id", "stock_item_id", "place_code"),
+    Index("stock_location_item_ix", "stock_item_id", "place_code"),
     fillfactor=70,
 )
 
@@ -61,7 +61,7 @@ STOCK_MOVE = declare_table(
     Column("reason", Text),
     PrimaryKeyConstraint("merchant_id", "posting_id", "move_no"),
     CheckConstraint("quantity > 0", name="quantity_positive"),
-    Index("stock_move_cause_ix", "merchant_id", "cause_id"),
+    Index("stock_move_cause_ix", "cause_id"),
 )
 
 STOCK_RESERVATION = declare_table(
@@ -88,7 +88,7 @@ STOCK_RESERVATION = declare_table(
     PrimaryKeyConstraint("merchant_id", "holder_id", "line_no", "part_no"),
     CheckConstraint("open_quantity >= 0 and consumed_quantity >= 0 and short_quantity >= 0", name="parts_positive"),
     CheckConstraint("open_quantity + consumed_quantity + short_quantity <= quantity", name="parts_within"),
-    Index("stock_reservation_open_ix", "merchant_id", "stock_item_id", "place_code", postgresql_where=text("open_quantity > 0")),
+    Index("stock_reservation_open_ix", "stock_item_id", "place_code", postgresql_where=text("open_quantity > 0")),
     fillfactor=80,
 )
 
