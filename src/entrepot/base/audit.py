@@ -83,6 +83,19 @@ async def read_acts(conn: Conn, merchant_id: uuid.UUID, subject_ids: Sequence[uu
     return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
 
 
+async def read_facts(conn: Conn, merchant_id: uuid.UUID, subject_ids: Sequence[uuid.UUID]) -> list[Fact]:
+    """Return the facts of a merchant's subjects, oldest first."""
+    rows = await fetch(
+        conn,
+        """
+        select merchant_id, subject_id, fact_code, at, content from outbox
+        where merchant_id = %(merchant)s and subject_id = any(%(subjects)s) order by at, subject_id, fact_code
+        """,
+        {"merchant": merchant_id, "subjects": list(subject_ids)},
+    )
+    return [Fact(*row) for row in rows]
+
+
 async def read_latest_facts(conn: Conn, limit: int) -> list[Fact]:
     """Return the latest facts of the whole house, newest first, for the live feed."""
     rows = await fetch(

@@ -6,6 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from entrepot.base.errors import RefusedInputError
+
+
+class UnknownTimeZoneError(RefusedInputError):
+    """The time zone is not one that the IANA database knows; give a name such as Europe/London."""
+
 
 class Clock(Protocol):
     """Something that tells an instant in UTC."""

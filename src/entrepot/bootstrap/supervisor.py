@@ -136,19 +136,26 @@ def supervise(settings: Settings, announce: Callable[[Settings], None]) -> int:
 def free_port(port: int) -> int:
     """Return the port (a free one for 0) or raise `PortInUseError`; a child of a killed program gets a moment to let go of it."""
     until = monotonic_s() + _PORT_PATIENCE_S
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except PermissionError:
-                raise PortNotAllowedError("port", port, "Give a --port of 1024 or more.") from None
-            except OSError:
-                if monotonic_s() > until:
-                    raise PortInUseError("port", port, "Stop the program that listens there, or give another --port.") from None
-                time.sleep(0.1)
-            else:
-                return int(probe.getsockname()[1])
+    bound = _bind(port)
+    while bound is None:
+        if monotonic_s() > until:
+            raise PortInUseError("port", port, "Stop the program that listens there, or give another --port.")
+        time.sleep(0.1)
+        bound = _bind(port)
+    return bound
+
+
+def _bind(port: int) -> int | None:
+    """Return the port number that could be bound, or None where somebody listens."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except PermissionError:
+            raise PortNotAllowedError("port", port, "Give a --port of 1024 or more.") from None
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
 
 
 def _start_database(cluster: Cluster, children: list[Child]) -> None:

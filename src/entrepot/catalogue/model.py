@@ -67,10 +67,6 @@ class EmptySkuError(RefusedInputError):
     """The SKU is empty; the merchant gives the item a code."""
 
 
-class ModelNotInMarketplaceError(RefusedInputError):
-    """The marketplace does not sell by this operation model; the merchant chooses another model."""
-
-
 class ModelNotOpenedError(ForbiddenError):
     """The merchant has not opened this operation model in this marketplace; the merchant opens it first."""
 
@@ -137,7 +133,6 @@ class Marketplace:
     languages: tuple[str, ...]
     time_zone: str
     price_includes_tax: bool
-    model_codes: tuple[str, ...]
     destination_codes: tuple[str, ...]
     opened_on: date
     label_language: str | None = None
@@ -514,8 +509,6 @@ def _check_offer(offer: NewOffer, ground: ListingGround) -> None:
     """Raise why an offer cannot be added."""
     marketplace = require_marketplace(ground.marketplaces, offer.marketplace_code)
     price_minor_of(offer.price, offer.currency, marketplace)
-    if offer.model_code not in marketplace.model_codes:
-        raise ModelNotInMarketplaceError("model_code", offer.model_code, f"Use one of {', '.join(marketplace.model_codes)}.")
     if (offer.merchant_id, offer.marketplace_code, offer.model_code) not in ground.opened_models:
         raise ModelNotOpenedError("model_code", offer.model_code, f"Open {offer.model_code} in {offer.marketplace_code} first.")
     if offer.effective_to is not None and offer.effective_to <= offer.effective_from:

@@ -23,7 +23,7 @@ from entrepot.catalogue.model import (
     search_words,
 )
 
-_MARKETPLACE_COLUMNS = "marketplace_code, name, country_code, currency, languages, time_zone, price_includes_tax, model_codes, destination_codes, opened_on, label_language"
+_MARKETPLACE_COLUMNS = "marketplace_code, name, country_code, currency, languages, time_zone, price_includes_tax, destination_codes, opened_on, label_language"
 _PRODUCT_COLUMNS = "product_id, category_code, weight_g, length_mm, width_mm, height_mm, gtin, hazard_code, is_lot_controlled, is_expiry_controlled"
 _ITEM_COLUMNS = "merchant_id, sku, product_id, sourcing_cost_minor, cost_currency, hs_code, origin_country_code, unit_code"
 
@@ -34,14 +34,14 @@ async def save_marketplaces(conn: Conn, marketplaces: Sequence[Marketplace]) -> 
         conn,
         f"""
         insert into marketplace ({_MARKETPLACE_COLUMNS})
-        select t.code, t.name, t.country, t.currency, string_to_array(t.languages, ' '), t.zone, t.taxed, string_to_array(t.models, ' '),
+        select t.code, t.name, t.country, t.currency, string_to_array(t.languages, ' '), t.zone, t.taxed,
             string_to_array(t.destinations, ' '), t.opened_on, t.label
         from unnest(%(marketplace_code)s::text[], %(name)s::text[], %(country_code)s::text[], %(currency)s::text[], %(languages)s::text[], %(time_zone)s::text[],
-            %(price_includes_tax)s::boolean[], %(models)s::text[], %(destinations)s::text[], %(opened_on)s::date[], %(label_language)s::text[])
-            as t(code, name, country, currency, languages, zone, taxed, models, destinations, opened_on, label)
+            %(price_includes_tax)s::boolean[], %(destinations)s::text[], %(opened_on)s::date[], %(label_language)s::text[])
+            as t(code, name, country, currency, languages, zone, taxed, destinations, opened_on, label)
         on conflict (marketplace_code) do update set name = excluded.name, country_code = excluded.country_code, currency = excluded.currency,
             languages = excluded.languages, time_zone = excluded.time_zone, price_includes_tax = excluded.price_includes_tax,
-            model_codes = excluded.model_codes, destination_codes = excluded.destination_codes, opened_on = excluded.opened_on,
+            destination_codes = excluded.destination_codes, opened_on = excluded.opened_on,
             label_language = excluded.label_language
         """,
         columns(
@@ -49,7 +49,6 @@ async def save_marketplaces(conn: Conn, marketplaces: Sequence[Marketplace]) -> 
         )
         | {
             "languages": [" ".join(row.languages) for row in marketplaces],
-            "models": [" ".join(row.model_codes) for row in marketplaces],
             "destinations": [" ".join(row.destination_codes) for row in marketplaces],
         },
     )
@@ -59,7 +58,7 @@ async def read_marketplaces(conn: Conn) -> dict[str, Marketplace]:
     """Return all marketplaces by code, in order of code."""
     rows = await fetch(conn, f"select {_MARKETPLACE_COLUMNS} from marketplace order by marketplace_code")
     return {
-        row[0]: Marketplace(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], tuple(row[7]), tuple(row[8]), row[9], row[10])
+        row[0]: Marketplace(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], tuple(row[7]), row[8], row[9])
         for row in rows
     }
 
@@ -352,6 +351,21 @@ async def find_offers(conn: Conn, merchant_ids: Sequence[uuid.UUID], offer_ids: 
         order by k.place
         """,
         {"merchants": list(merchant_ids), "offers": list(offer_ids)},
+    )
+    return [OfferFacts(*row) for row in rows]
+
+
+async def find_item_offers(conn: Conn, merchant_ids: Sequence[uuid.UUID], stock_item_ids: Sequence[uuid.UUID]) -> list[OfferFacts]:
+    """Return every offer, live or not, of the stock items named by (merchant, item) pairs, by merchant, item, marketplace, priority and start."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_OFFER_FACTS}
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(items)s::uuid[]) as t(merchant_id, stock_item_id)) k
+        join offer o on o.merchant_id = k.merchant_id and o.stock_item_id = k.stock_item_id {_OFFER_JOINS}
+        order by o.merchant_id, o.stock_item_id, o.marketplace_code, o.priority, o.effective_from, o.offer_id
+        """,
+        {"merchants": list(merchant_ids), "items": list(stock_item_ids)},
     )
     return [OfferFacts(*row) for row in rows]
 

@@ -33,7 +33,6 @@ MARKETPLACE = declare_table(
     Column("languages", ARRAY(Text), nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("price_includes_tax", Boolean, nullable=False),
-    Column("model_codes", ARRAY(Text), nullable=False),
     Column("destination_codes", ARRAY(Text), nullable=False),
     Column("opened_on", Date, nullable=False),
     Column("label_language", Text),

@@ -8,7 +8,7 @@ from typing import Final
 
 from entrepot.base.errors import EntrepotError
 from entrepot.bootstrap.processes import PROCESSES
-from entrepot.cli import check, child, db, operations, up, version
+from entrepot.cli import check, child, db, docs, operations, up, version
 from entrepot.cli.registry import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "check": check,
     "operations": operations,
     "db": db,
+    "docs": docs,
     "version": version,
     **{f"_{name}": child for name in PROCESSES},
 }

@@ -1,7 +1,7 @@
 """Fees: the plan says which a fact makes due, the dated card says how much, the book takes it from what is owed to the merchant."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,8 +17,12 @@ from entrepot.flows.write_checkout import RESERVE_ACCOUNT
 from entrepot.operations.model import Channel, FeeTrigger
 from entrepot.orders.model import Line, Order, OrderState
 from entrepot.orders.read import read_lines, read_orders
-from entrepot.settlement.fees import FeeInputs, fee_lines_for
+from entrepot.settlement.fees import FeeInputs, FeeQuote, fee_lines_for
 from entrepot.settlement.store import FeeEntry, fee_entries, insert_fee_lines
+
+
+LineKey = tuple[uuid.UUID, uuid.UUID, int]
+"""Merchant, order and line number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +51,36 @@ async def charge_fees(conn: Conn, reference: Reference, trigger: FeeTrigger, cha
     ]
     wanted = sorted({(one.merchant_id, lines[one.merchant_id, one.order_id, one.line_no].offer_id) for one in due})
     offers = {offer.offer_id: offer for offer in await find_offers(conn, [pair[0] for pair in wanted], [pair[1] for pair in wanted])}
-    entries: list[FeeEntry] = []
-    seen: set[uuid.UUID] = set()
-    for one in due:
-        order = orders[one.merchant_id, one.order_id]
-        line = lines[one.merchant_id, one.order_id, one.line_no]
-        inputs = _inputs(reference, one, order, line, offers[line.offer_id], one.cause_id not in seen)
-        seen.add(one.cause_id)
-        quote = fee_lines_for(trigger, _codes(reference, trigger, order, line), inputs, reference.fees)
-        entries += fee_entries(one.merchant_id, str(trigger), one.cause_id, one.line_no, quote.lines, one.at, one.order_id)
+    entries = [
+        entry
+        for one, quote in quote_charges(reference, trigger, due, orders, lines, offers)
+        for entry in fee_entries(one.merchant_id, str(trigger), one.cause_id, one.line_no, quote.lines, one.at, one.order_id)
+    ]
     fresh = await insert_fee_lines(conn, entries)
     await post_entries(conn, fee_postings(fresh, orders, str(trigger)))
+
+
+def quote_charges(
+    reference: Reference,
+    trigger: FeeTrigger,
+    charges: Sequence[Charge],
+    orders: Mapping[tuple[uuid.UUID, uuid.UUID], Order],
+    lines: Mapping[LineKey, Line],
+    offers: Mapping[uuid.UUID, OfferFacts],
+) -> list[tuple[Charge, FeeQuote]]:
+    """Return what each charge costs, without charging it: a preview and the later charge are worked out by the same rule."""
+    firsts = {one.cause_id: one for one in reversed(charges)}
+    order_units: dict[tuple[uuid.UUID, uuid.UUID], int] = {}
+    for line in lines.values():
+        order_units[line.merchant_id, line.order_id] = order_units.get((line.merchant_id, line.order_id), 0) + line.quantity
+    quotes: list[tuple[Charge, FeeQuote]] = []
+    for one in charges:
+        order = orders[one.merchant_id, one.order_id]
+        line = lines[one.merchant_id, one.order_id, one.line_no]
+        units = order_units[one.merchant_id, one.order_id]
+        inputs = _inputs(reference, one, order, line, offers[line.offer_id], firsts[one.cause_id], units)
+        quotes.append((one, fee_lines_for(trigger, _codes(reference, trigger, order, line), inputs, reference.fees)))
+    return quotes
 
 
 def _codes(reference: Reference, trigger: FeeTrigger, order: Order, line: Line) -> tuple[str, ...]:
@@ -65,8 +88,8 @@ def _codes(reference: Reference, trigger: FeeTrigger, order: Order, line: Line) 
     return reference.registry.plan(line.model_code, line.plan_version).fee_codes(trigger, Channel(order.channel_code))
 
 
-def _inputs(reference: Reference, charge: Charge, order: Order, line: Line, offer: OfferFacts, is_first: bool) -> FeeInputs:  # noqa: FBT001
-    """Return what the cards compute from, for the units of this charge."""
+def _inputs(reference: Reference, charge: Charge, order: Order, line: Line, offer: OfferFacts, first: Charge, order_units: int) -> FeeInputs:
+    """Return what the cards compute from, for the units of this charge; per-order parts of a fee fall on the first charge of a cause."""
     share = charge.quantity
     net_minor = line.goods_minor - line.discount_minor + line.freight_minor
     return FeeInputs(
@@ -84,8 +107,9 @@ def _inputs(reference: Reference, charge: Charge, order: Order, line: Line, offe
         height_mm=offer.height_mm,
         unit_weight_g=offer.weight_g,
         parcel_weight_g=offer.weight_g * share,
-        is_first_of_order=is_first,
-        order_units=share,
+        is_first_of_order=charge is first,
+        order_units=order_units,
+        speed_code=order.speed_code,
         cost_minor=charge.cost_minor,
         refunded_referral_minor=charge.refunded_referral_minor,
     )

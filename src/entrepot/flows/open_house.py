@@ -69,6 +69,8 @@ def admission_rule(plan: Plan) -> AdmissionRule:
         admission.barred_countries,
         frozenset(str(one) for one in admission.credentials),
         frozenset(str(role) for role in plan.model.required_roles),
+        plan.model.stores.only,
+        plan.model.stores.but,
     )
 
 

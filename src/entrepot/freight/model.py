@@ -439,7 +439,7 @@ class ParcelDraft:
 
 @dataclass(frozen=True, slots=True)
 class ShipmentConfirmation:
-    """A merchant's word that it sent goods with its own carrier; without a number the parcel is untracked."""
+    """A merchant's word that it sent goods with its own carrier; without a number the parcel is untracked, with a rate its label was bought here."""
 
     merchant_id: uuid.UUID
     parcel_id: uuid.UUID
@@ -453,6 +453,10 @@ class ShipmentConfirmation:
     cause_id: uuid.UUID
     lines: tuple[ParcelLine, ...]
     weight_g: int = 0
+    label_cost_minor: int = 0
+    label_currency: str | None = None
+    rate_version: str | None = None
+    legs: tuple[LegPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

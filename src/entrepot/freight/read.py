@@ -199,6 +199,20 @@ async def read_consignments_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UU
     return [_consignment(row) for row in rows]
 
 
+async def read_parcels(conn: Conn, keys: Sequence[ParcelKey]) -> list[Parcel]:
+    """Return parcels by id in key order (@batch)."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_PARCEL} from unnest(%(merchant_id)s::uuid[], %(parcel_id)s::uuid[]) as t(merchant_id, parcel_id)
+        join parcel p on p.merchant_id = t.merchant_id and p.parcel_id = t.parcel_id
+        order by p.merchant_id, p.parcel_id
+        """,
+        columns(keys, "merchant_id", "parcel_id"),
+    )
+    return [_parcel(row) for row in rows]
+
+
 async def read_parcels_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[Parcel]:
     """Return the parcels of orders, given as equally long lists of merchants and orders (@batch)."""
     rows = await fetch(

@@ -107,10 +107,14 @@ async def merchant_confirms(conn: Conn, confirmations: Sequence[ShipmentConfirma
             one.weight_g,
             one.cause_kind,
             one.cause_id,
-            LabelSource.MERCHANT,
+            LabelSource.MERCHANT if one.rate_version is None else LabelSource.BOUGHT_HERE,
             one.lines,
             billable_weight_g=one.weight_g,
+            label_cost_minor=one.label_cost_minor,
+            label_currency=one.label_currency,
+            rate_version=one.rate_version,
             tracking_number=one.tracking_number,
+            legs=one.legs,
         )
         for one in confirmations
     ]

@@ -9,6 +9,7 @@ from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, write_acts
 from entrepot.base.money import decimals_of
 from entrepot.base.sql import Conn
+from entrepot.operations.registry import UnknownModelError
 from entrepot.parties import store
 from entrepot.parties.countries import require_country
 from entrepot.parties.model import (
@@ -29,7 +30,6 @@ from entrepot.parties.model import (
     RoleHolder,
     UnknownKycCaseError,
     UnknownMerchantError,
-    UnknownModelError,
     credentials_of,
     kyc_case_id,
     require_admission,

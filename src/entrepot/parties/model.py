@@ -12,6 +12,7 @@ from entrepot.base.errors import ConflictError, ForbiddenError, RefusedInputErro
 from entrepot.base.ids import derived_id
 from entrepot.base.money import decimals_of
 from entrepot.base.states import declare_states
+from entrepot.base.time import UnknownTimeZoneError
 from entrepot.parties.countries import require_country
 
 
@@ -21,10 +22,6 @@ class UnknownMerchantError(UnknownReferenceError):
 
 class EmptyCodeError(RefusedInputError):
     """A code, name or number is empty; the caller fills it in."""
-
-
-class UnknownTimeZoneError(RefusedInputError):
-    """The time zone is not in the IANA list."""
 
 
 class PeriodEndsBeforeItStartsError(RefusedInputError):
@@ -51,16 +48,16 @@ class RoleNotFilledError(ConflictError):
     """No legal entity fills a role that the operation model needs in this marketplace; the operator appoints one."""
 
 
+class ModelNotInMarketplaceError(RefusedInputError):
+    """The operation model does not sell in this marketplace; open it in another one."""
+
+
 class MerchantNotAdmittedError(ForbiddenError):
     """The operation model is not open to this merchant."""
 
 
 class MerchantNotActiveError(ForbiddenError):
     """The merchant is suspended or closed; the operator reinstates it."""
-
-
-class UnknownModelError(UnknownReferenceError):
-    """No operation model has this code."""
 
 
 class Outcome(StrEnum):
@@ -276,6 +273,8 @@ class AdmissionRule:
     barred_countries: frozenset[str] = field(default_factory=frozenset[str])
     credentials: frozenset[str] = field(default_factory=frozenset[str])
     role_codes: frozenset[str] = field(default_factory=frozenset[str])
+    only_marketplaces: frozenset[str] = field(default_factory=frozenset[str])
+    barred_marketplaces: frozenset[str] = field(default_factory=frozenset[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +406,10 @@ def require_admission(
     """Refuse an opening that the merchant's country, status or credentials forbid, or for which a role of the marketplace is empty."""
     if merchant.status != MerchantStatus.ACTIVE:
         raise MerchantNotActiveError("merchant", merchant.code, "Ask the operator to reinstate the merchant.")
+    is_elsewhere = bool(rule.only_marketplaces) and opening.marketplace_code not in rule.only_marketplaces
+    if is_elsewhere or opening.marketplace_code in rule.barred_marketplaces:
+        remedy = f"Choose a store in which {opening.model_code} sells."
+        raise ModelNotInMarketplaceError("marketplace_code", opening.marketplace_code, remedy)
     if merchant.country_code in rule.barred_countries:
         remedy = f"Choose a model that is open to merchants registered in {merchant.country_code}; {opening.model_code} is not."
         raise MerchantNotAdmittedError("country_code", merchant.country_code, remedy)

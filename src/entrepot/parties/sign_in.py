@@ -72,6 +72,12 @@ async def create_staff(conn: Conn, staff: Sequence[NewStaff], at: datetime) -> l
     )
 
 
+async def find_active_staff(conn: Conn, staff_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
+    """Return which of these accounts exist and may sign in."""
+    rows = await fetch(conn, "select staff_id from staff where staff_id = any(%(ids)s::uuid[]) and status = 'active'", {"ids": list(staff_ids)})
+    return frozenset(row[0] for row in rows)
+
+
 async def close_staff(conn: Conn, staff_ids: Sequence[uuid.UUID], at: datetime) -> int:
     """Close accounts and end their sessions; return how many were active."""
     await execute(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.time import local_hour, next_working_day, on_date
@@ -14,6 +15,18 @@ class UnknownPlaceError(UnknownReferenceError):
     """No place has this code."""
 
 
+class Speed(StrEnum):
+    """How fast a parcel shall travel: as cheaply as possible, by express, or by whatever arrives first."""
+
+    STANDARD = "standard"
+    EXPEDITED = "expedited"
+    PRIORITY = "priority"
+
+
+EXPRESS: Final = "express"
+"""Mode of the lanes that an expedited parcel takes."""
+
+
 class Reason(StrEnum):
     """Why a candidate was taken or passed over."""
 
@@ -21,6 +34,7 @@ class Reason(StrEnum):
     COSTS_MORE = "costs_more"
     NOT_ENOUGH_FREE = "not_enough_free"
     NO_LANE = "no_lane"
+    NO_LANE_OF_THIS_SPEED = "no_lane_of_this_speed"
     PLACE_CLOSED = "place_closed"
     NOT_A_PLACE_OF_THE_PLAN = "not_a_place_of_the_plan"
     HAZARD_MAY_NOT_TRAVEL = "hazard_may_not_travel"
@@ -81,6 +95,7 @@ class SourcingAsk:
     may_cross_border: bool
     handling_days: int
     excluded_places: frozenset[str] = frozenset()
+    speed_code: str = Speed.STANDARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +228,16 @@ def _lane_for(ask: SourcingAsk, stock: FreeStock, place: Place, network: Network
     allowed = [lane for lane in lanes if ask.hazard_code is None or ask.hazard_code not in lane.refused_hazards]
     if not allowed:
         return None, Reason.HAZARD_MAY_NOT_TRAVEL
-    weight_g = ask.weight_g * ask.quantity
-    return min(allowed, key=lambda lane: (lane.cost_minor(weight_g), lane.days_max, lane.service_code)), Reason.CHOSEN
+    found = fit_lane(allowed, ask.speed_code, ask.weight_g * ask.quantity)
+    return found, Reason.CHOSEN if found is not None else Reason.NO_LANE_OF_THIS_SPEED
+
+
+def fit_lane(lanes: Sequence[Lane], speed_code: str, weight_g: int) -> Lane | None:
+    """Return the cheapest lane, the cheapest express one, or the one that arrives first; None where no lane is as fast as asked."""
+    if speed_code == Speed.PRIORITY:
+        return min(lanes, key=lambda lane: (lane.days_max, lane.cost_minor(weight_g), lane.service_code), default=None)
+    fast = [lane for lane in lanes if speed_code == Speed.STANDARD or lane.mode_code == EXPRESS]
+    return min(fast, key=lambda lane: (lane.cost_minor(weight_g), lane.days_max, lane.service_code), default=None)
 
 
 def _cover(fits: Sequence[_Fit], quantity: int, network: Network, to_country_code: str) -> tuple[Part, ...]:

@@ -83,13 +83,14 @@ async def read_network(conn: Conn, territories: Mapping[str, str]) -> Network:
     return Network({place.place_code: place for place in places}, {key: tuple(found) for key, found in lanes.items()}, dict(territories))
 
 
-async def set_place_open(conn: Conn, place_code: str, is_open: object) -> int:
-    """Open or close a place for new orders; return the number of places changed."""
-    return await execute(
-        conn,
-        "update place set is_open = %(is_open)s where place_code = %(place)s and is_open is distinct from %(is_open)s",
-        {"place": place_code, "is_open": bool(is_open)},
-    )
+async def close_place(conn: Conn, place_code: str) -> int:
+    """Close a place for new orders; return the number of places changed."""
+    return await execute(conn, "update place set is_open = false where place_code = %(place)s and is_open", {"place": place_code})
+
+
+async def open_place(conn: Conn, place_code: str) -> int:
+    """Open a place for new orders again; return the number of places changed."""
+    return await execute(conn, "update place set is_open = true where place_code = %(place)s and not is_open", {"place": place_code})
 
 
 @batch

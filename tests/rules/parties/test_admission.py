@@ -8,6 +8,7 @@ from tests.factories.parties import ON, holder, merchant, rule, stored_merchant
 from entrepot.base.errors import EntrepotError
 from entrepot.base.ids import derived_id
 from entrepot.base.money import UnknownCurrencyError
+from entrepot.base.time import UnknownTimeZoneError
 from entrepot.parties.countries import COUNTRY_CODES, UnknownCountryError
 from entrepot.parties.model import (
     KYC_STATES,
@@ -18,6 +19,7 @@ from entrepot.parties.model import (
     KycState,
     MerchantNotActiveError,
     MerchantNotAdmittedError,
+    ModelNotInMarketplaceError,
     ModelOpening,
     NewMerchant,
     Outcome,
@@ -25,7 +27,6 @@ from entrepot.parties.model import (
     Registration,
     RoleNotFilledError,
     UnknownKycGateError,
-    UnknownTimeZoneError,
     credentials_of,
     holder_of,
     listing_gate,
@@ -177,3 +178,17 @@ def test_outcomes_tell_twins_and_replays_apart():
 def test_the_world_has_249_countries():
     assert len(COUNTRY_CODES) == 249
     assert merchant().merchant_id == merchant().merchant_id != merchant("other").merchant_id
+
+
+@pytest.mark.parametrize(
+    ("only", "barred", "is_admitted"),
+    [((), (), True), (("CN_GP",), (), True), (("US",), (), False), ((), ("CN_GP",), False), ((), ("US",), True)],
+)
+def test_a_model_opens_only_in_stores_in_which_it_sells(only, barred, is_admitted):
+    rule = AdmissionRule(only_marketplaces=frozenset(only), barred_marketplaces=frozenset(barred))
+    if is_admitted:
+        require_admission(stored_merchant(), frozenset(), OPENING, rule, [], date(2026, 5, 4))
+        return
+    with pytest.raises(ModelNotInMarketplaceError) as caught:
+        require_admission(stored_merchant(), frozenset(), OPENING, rule, [], date(2026, 5, 4))
+    assert (caught.value.field, caught.value.value) == ("marketplace_code", "CN_GP")

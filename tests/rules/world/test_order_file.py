@@ -11,6 +11,7 @@ import pytest
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.money import UnknownCurrencyError
+from entrepot.base.time import UnknownTimeZoneError
 from entrepot.world import order_file
 from entrepot.world.order_file import DateMode, ReadOptions, inspect_file, parse_column_map, read_order_file, write_refused
 
@@ -166,7 +167,7 @@ def test_bad_calls(tmp_path):
         inspect_file(tmp_path)
     with pytest.raises(UnknownCurrencyError):
         read_order_file(path, ReadOptions(today=date(2026, 3, 10), currency="XXX"))
-    with pytest.raises(order_file.UnknownTimeZoneError):
+    with pytest.raises(UnknownTimeZoneError):
         read_order_file(path, ReadOptions(today=date(2026, 3, 10), time_zone="Mars/Base"))
     for text in ("customer", "wer=Wer", "customer=", "customer=A,customer=B"):
         with pytest.raises(order_file.ColumnMapNotReadableError):

@@ -8,6 +8,7 @@ from tests.factories.parties import AT, MERCHANT_TABLES, ON, OPERATOR, counts, h
 from entrepot.base.errors import EntrepotError
 from entrepot.base.ids import derived_id
 from entrepot.base.states import TransitionNotAllowedError
+from entrepot.operations.registry import UnknownModelError
 from entrepot.parties import store
 from entrepot.parties.commands import (
     add_bank_accounts,
@@ -36,7 +37,6 @@ from entrepot.parties.model import (
     RoleNotFilledError,
     UnknownKycCaseError,
     UnknownMerchantError,
-    UnknownModelError,
     merchant_id_of,
 )
 
