@@ -108,6 +108,25 @@ async def read_refunded(
     return refunded
 
 
+async def read_refunded_units(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], cause_kind: CauseKind
+) -> dict[tuple[uuid.UUID, uuid.UUID, int], int]:
+    """Return per (merchant, order, line) the units that were refunded for one kind of cause."""
+    rows = await fetch(
+        conn,
+        """
+        select l.merchant_id, l.order_id, l.line_no, sum(l.quantity)::bigint
+        from refund_line l
+        join (select distinct * from unnest(%(merchant_ids)s::uuid[], %(order_ids)s::uuid[])) as t(merchant_id, order_id)
+          on l.merchant_id = t.merchant_id and l.order_id = t.order_id
+        join refund r on r.merchant_id = l.merchant_id and r.refund_id = l.refund_id and r.cause_kind = %(kind)s
+        group by l.merchant_id, l.order_id, l.line_no order by l.merchant_id, l.order_id, l.line_no
+        """,
+        {"merchant_ids": list(merchant_ids), "order_ids": list(order_ids), "kind": str(cause_kind)},
+    )
+    return {(row[0], row[1], row[2]): int(row[3]) for row in rows}
+
+
 async def list_refunds_of_orders(conn: Conn, merchant_id: uuid.UUID, order_ids: Sequence[uuid.UUID]) -> list[StoredRefund]:
     """Return all refunds of a merchant's orders with their lines, oldest first."""
     rows = await fetch(

@@ -1,8 +1,8 @@
 """The web application: what the surfaces offer, wired to this process's database and settings."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, TypeVar
 
 import psycopg
 from litestar import Litestar, Response, get
@@ -11,10 +11,42 @@ from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from psycopg_pool import PoolTimeout
 
-from entrepot.bootstrap.database import Pool, open_pool
+from entrepot.base.sql import Conn
+from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool
+from entrepot.bootstrap.outside import FreshOutside, read_keyring
 from entrepot.bootstrap.settings import Settings, read_settings
+from entrepot.operations.registry import REGISTRY
+from entrepot.surfaces.web.house import House
+from entrepot.surfaces.web.routes import add_security_headers, dependencies, exception_handlers, routes
 
 _HEALTH_PATIENCE_S: Final = 2
+_POOL_PATIENCE_S: Final = 10
+
+Result = TypeVar("Result")
+
+
+class PooledDatabase:
+    """This process's pool, as the surfaces use it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Conn]:
+        try:
+            async with self._pool.connection(_POOL_PATIENCE_S) as conn:
+                await conn.execute("set transaction read only")
+                yield conn
+        except (PoolTimeout, psycopg.OperationalError):
+            raise DatabaseUnreachableError("database", "no answer", "Start the database; retry when it answers.") from None
+
+    def reading(self) -> AbstractAsyncContextManager[Conn]:
+        """Give a connection in a transaction that cannot write."""
+        return self._connection()
+
+    async def writing(self, work: Callable[[Conn], Awaitable[Result]]) -> Result:
+        """Run work in a transaction and commit, again after a conflict or a lost connection."""
+        return await in_transaction(self._pool, work)
 
 
 @get("/health", summary="Whether this process and its database answer")
@@ -38,11 +70,16 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_pool(settings.database_url or "", settings.pool_size) as pool:
             app.state.pool = pool
             app.state.settings = settings
+            app.state.house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings))
             yield
 
     return Litestar(
-        route_handlers=[health, PrometheusController],
+        route_handlers=[health, PrometheusController, *routes()],
+        dependencies=dependencies(),
+        exception_handlers=exception_handlers(),
+        before_send=[add_security_headers],
         middleware=[PrometheusConfig(app_name="entrepot", prefix="entrepot").middleware],
         lifespan=[database],
         logging_config=None,
+        openapi_config=None,
     )

@@ -124,6 +124,14 @@ def require_cbec_allowed(assessment: CbecAssessment, field: str = "order") -> Cb
             return assessment
 
 
+def require_within_order(book: RuleBook, on: date, value_minor: int, piece_count: int, field: str = "order") -> None:
+    """Refuse an order of several pieces over the limit for one order, whatever places its goods leave from; value in fen."""
+    limit = cbec_limit_on(book, on)
+    if limit is not None and piece_count > 1 and value_minor > limit.order_minor:
+        yuan = Decimal(value_minor).scaleb(-2)
+        raise CbecOrderOverLimitError(field, str(yuan), "Split the items over several orders, each within the limit for one order.")
+
+
 def within_tax(price: Decimal, vat_rate: Decimal, consumption_rate: Decimal, share: Decimal) -> Decimal:
     """Return the unrounded tax within the limits: P * (CT + VAT) / (1 - CT) * share."""
     return price * (consumption_rate + vat_rate) * share / (1 - consumption_rate)

@@ -134,7 +134,7 @@ _ENTRY_FAULTS: Final = """
     from quota_entry
     where (kind = 'hold' and (used_minor, held_minor, elsewhere_minor) is distinct from (0, value_minor, 0))
        or (kind = 'use' and (used_minor, held_minor, elsewhere_minor) is distinct from (value_minor, -value_minor, 0))
-       or (kind = 'release' and (used_minor <> 0 or held_minor <> -value_minor or elsewhere_minor not in (0, value_minor)))
+       or (kind = 'release' and (used_minor <> 0 or held_minor <> -value_minor or elsewhere_minor not between 0 and value_minor))
        or (kind = 'return' and (used_minor, held_minor, elsewhere_minor) is distinct from (-value_minor, 0, 0))
        or (kind = 'elsewhere' and (used_minor, held_minor, elsewhere_minor) is distinct from (0, 0, value_minor))
     order by 1, 2

@@ -1,5 +1,6 @@
 """The goods of a line as customs sees them, and what was assessed for it."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -87,6 +88,20 @@ class AssessedLine:
     is_tax_prepaid: bool
     rule_version: str
     confidence: Confidence
+
+
+_CONTENT: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(毫升|ml|mL|克|g|片|粒|件|个|piece|pieces)\s*")
+_UNIT_OF_WORD: Final = {
+    **dict.fromkeys(("毫升", "ml", "mL"), "ml"),
+    **dict.fromkeys(("克", "g"), "g"),
+    **dict.fromkeys(("片", "粒", "件", "个", "piece", "pieces"), "piece"),
+}
+
+
+def read_content(text: str) -> tuple[Decimal | None, str]:
+    """Read the net content of one piece as its label states it (`30 毫升`, `120 g`) as number and unit (ml, g, piece); else (None, "")."""
+    found = _CONTENT.fullmatch(text)
+    return (Decimal(found[1]), _UNIT_OF_WORD[found[2]]) if found else (None, "")
 
 
 VERSION_MARK: Final = "+"

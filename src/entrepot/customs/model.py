@@ -23,6 +23,7 @@ class DeclarationState(StrEnum):
     REFUSED = "refused"
     RELEASED = "released"
     CANCELLED = "cancelled"
+    WITHDRAWN = "withdrawn"
 
 
 DECLARATION_STATES: Final = declare_states(
@@ -43,11 +44,12 @@ DECLARATION_STATES: Final = declare_states(
             DeclarationState.CANCELLED,
         },
         DeclarationState.REFUSED: set(),
-        DeclarationState.RELEASED: set(),
+        DeclarationState.RELEASED: {DeclarationState.WITHDRAWN},
         DeclarationState.CANCELLED: set(),
+        DeclarationState.WITHDRAWN: set(),
     },
 )
-"""A held declaration is answered again after the cause was removed; released, refused and cancelled ones stay as they are."""
+"""A held declaration is answered again after the cause was removed; a released one is taken back only if its goods do not leave as declared."""
 
 
 class DeclarationKind(StrEnum):

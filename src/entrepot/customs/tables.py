@@ -225,7 +225,7 @@ DECLARATION: Table = declare_table(
     Column("drafted_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("merchant_id", "declaration_id"),
     CheckConstraint("kind in ('export', 'import')", name="kind"),
-    CheckConstraint("state in ('drafted', 'submitted', 'held', 'refused', 'released', 'cancelled')", name="state"),
+    CheckConstraint("state in ('drafted', 'submitted', 'held', 'refused', 'released', 'cancelled', 'withdrawn')", name="state"),
     CheckConstraint("version >= 1 and attempt_count >= 0", name="version"),
     CheckConstraint("customs_rate > 0", name="rate"),
     Index("declaration_order_ix", "merchant_id", "order_id"),

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from entrepot.base.actor import RUNNER
@@ -57,9 +58,11 @@ async def hold_again(conn: Conn, checkouts: Sequence[Checkout], now: datetime) -
     plain = [one for one in checkouts if one.identity_id is None]
     if not plain:
         return set()
-    orders = await read_checkout_orders(conn, [one.checkout_id for one in plain])
+    orders, wanted = await read_live_orders(conn, [one.checkout_id for one in plain])
     checkout_of = {(order.merchant_id, order.order_id): order.checkout_id for order in orders}
-    asks = await read_released(conn, [order.merchant_id for order in orders], [order.order_id for order in orders], now)
+    released = await read_released(conn, [order.merchant_id for order in orders], [order.order_id for order in orders], now)
+    keyed = [(ask, (ask.merchant_id, ask.holder_id, ask.line_no, ask.part_no)) for ask in released]
+    asks = [replace(ask, quantity=wanted[key]) for ask, key in keyed if key in wanted]
     answers = await reserve_units(conn, asks)
     failed = {checkout_of[ask.merchant_id, ask.holder_id] for ask, answer in zip(asks, answers, strict=True) if not answer.is_held}
     await release_units(
@@ -70,9 +73,18 @@ async def hold_again(conn: Conn, checkouts: Sequence[Checkout], now: datetime) -
             if answer.is_held and checkout_of[ask.merchant_id, ask.holder_id] in failed
         ],
     )
-    held = {one.checkout_id for one in plain} - failed
+    held = {order.checkout_id for order in orders} - failed
     await post_lapsed(conn, [_again(order, now) for order in orders if order.checkout_id in held])
     return held
+
+
+async def read_live_orders(conn: Conn, checkout_ids: Sequence[uuid.UUID]) -> tuple[list[Order], dict[tuple[uuid.UUID, uuid.UUID, int, int], int]]:
+    """Return the orders of checkouts of which something is still wanted, with the open units of each (merchant, order, line, part)."""
+    orders = await read_checkout_orders(conn, checkout_ids)
+    parts = await read_allocations(conn, [order.merchant_id for order in orders], [order.order_id for order in orders])
+    wanted = {(one.merchant_id, one.order_id, one.line_no, one.part_no): one.quantity for one in parts}
+    live = {key[:2] for key in wanted}
+    return [order for order in orders if (order.merchant_id, order.order_id) in live], wanted
 
 
 def _again(order: Order, now: datetime) -> Decision:

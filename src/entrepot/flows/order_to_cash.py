@@ -33,7 +33,7 @@ from entrepot.flows.charge import Charge, charge_fees
 from entrepot.flows.forward import move_on
 from entrepot.flows.ground import read_ground
 from entrepot.flows.hold import hold_checkouts
-from entrepot.flows.late_payment import drop_checkouts, hold_again, refund_late_payments
+from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
 from entrepot.flows.outside import Outside
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
 from entrepot.flows.release import release_orders
@@ -45,7 +45,7 @@ from entrepot.orders.model import CheckoutState, LineUnits, Order, OrderRequest,
 from entrepot.orders.pay import PaymentChange, change_payments, read_checkouts, read_payments, set_checkout_states
 from entrepot.orders.place import insert_allocations, insert_checkouts, insert_lines, insert_orders
 from entrepot.orders.ports import AuthoriseRequest, CaptureRequest, PaymentAnswer
-from entrepot.orders.read import read_checkout_orders, read_orders
+from entrepot.orders.read import read_orders
 from entrepot.settlement.model import available_on
 from entrepot.settlement.store import TaxEntry, insert_tax_decisions
 from entrepot.sourcing.store import keep_decisions
@@ -112,7 +112,14 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
 def _hash(request: OrderRequest) -> bytes:
     """Hash what a buyer asked for, leaving out what differs between two attempts at the same."""
     return hash_request(
-        request.marketplace_code, request.channel_code, request.to_country_code, request.postcode_prefix, request.method_code, request.lines
+        request.marketplace_code,
+        request.channel_code,
+        request.to_country_code,
+        request.postcode_prefix,
+        request.method_code,
+        request.lines,
+        request.speed_code,
+        request.declared_unit_values,
     )
 
 
@@ -246,7 +253,7 @@ async def honour_payments(conn: Conn, outside: Outside, payments: Sequence[Payme
     await change_payments(conn, [_captured(one.payment_id, one.person_id, one.asked_minor, now) for one in [*taken, *lost]])
     sources = [CheckoutState.AWAITING_PAYMENT, CheckoutState.EXPIRED, CheckoutState.DECLINED]
     await set_checkout_states(conn, *_keys(taken), sources, CheckoutState.PAID)
-    orders = await read_checkout_orders(conn, [one.checkout_id for one in taken])
+    orders, _ = await read_live_orders(conn, [one.checkout_id for one in taken])
     await post_pending(conn, [pending_decision(order, now) for order in orders])
     merchant_ids, order_ids = [order.merchant_id for order in orders], [order.order_id for order in orders]
     await set_order_states(conn, merchant_ids, order_ids, [OrderState.AWAITING_PAYMENT, OrderState.CANCELLED], OrderState.PAID, now)

@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from entrepot.aftersales.model import Amounts
 from entrepot.base.errors import EntrepotError
 from entrepot.base.ids import derived_id_at
 from entrepot.base.money import split_by_weight
 from entrepot.base.quantity import require_positive
 from entrepot.base.time import at_ms, on_date
 from entrepot.catalogue.model import Marketplace, OfferFacts, require_marketplace
-from entrepot.customs.cbec import CbecAsk, assess_cbec, require_cbec_allowed
-from entrepot.customs.goods import AssessedLine, GoodsLine
+from entrepot.customs.cbec import CbecAsk, assess_cbec, require_cbec_allowed, require_within_order
+from entrepot.customs.goods import AssessedLine, GoodsLine, read_content
 from entrepot.customs.landed_cost import ConsignmentAsk, SaleCollector, assess_consignment, require_assessed
 from entrepot.flows.reference import Reference
 from entrepot.operations.model import Channel, PlaceKind, Step, TaxHandling
@@ -41,7 +42,10 @@ from entrepot.sourcing.model import (
     take_parts,
 )
 
-_AT_SALE = frozenset({TaxRegime.IOSS_IMPORT, TaxRegime.LOW_VALUE_IMPORT, TaxRegime.MARKETPLACE_FACILITATOR})
+AT_SALE_REGIMES = frozenset({TaxRegime.IOSS_IMPORT, TaxRegime.LOW_VALUE_IMPORT, TaxRegime.MARKETPLACE_FACILITATOR})
+"""Regimes under which the sale collects what would else be import tax."""
+NET_CONTENT = "净含量"
+"""The row of an electronic label that states the content of one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,7 @@ def _source(request: OrderRequest, ask: LineAsk, offer: OfferFacts, plan: Plan, 
         request.to_country_code,
         offer.hs_code is not None and offer.origin_country_code is not None,
         offer.handling_days,
+        speed_code=request.speed_code,
     )
     sourced = choose_places(wish, ground.shelf, ground.reference.network, used_places)
     if not sourced.parts:
@@ -256,6 +261,9 @@ def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marke
         if quota_value:
             quota[orders[merchant_id]] = quota.get(orders[merchant_id], 0) + quota_value
         planned |= {(merchant_id, line.line_no): line for line in priced}
+    for order_id, value_minor in quota.items():
+        pieces = sum(line.ask.quantity for line in planned.values() if line.order_id == order_id and line.plan.uses_quota)
+        require_within_order(ground.reference.customs, on, value_minor, pieces)
     done = tuple(
         replace(
             planned[line.ask.merchant_id, line.line_no],
@@ -335,7 +343,7 @@ def _tax_lines(
     taxes = [_tax(request, consignment, line, ground, marketplace, on, freights, consignment_minor) for line in lines]
     if not crosses:
         return [_planned(consignment, line, tax, None, marketplace, freights) for line, tax in zip(lines, taxes, strict=True)], None, 0
-    at_sale = all(tax.regime in _AT_SALE for tax in taxes)
+    at_sale = all(tax.regime in AT_SALE_REGIMES for tax in taxes)
     assessment = require_assessed(
         assess_consignment(
             reference.customs,
@@ -359,14 +367,23 @@ def _tax_lines(
 
 def _goods_line(line: _Sited, freight_minor: int) -> GoodsLine:
     """Return a line as customs sees it."""
+    return goods_line(line.line_no, line.offer, line.ask.quantity, Amounts(line.unit_price_minor * line.ask.quantity, freight_minor=freight_minor))
+
+
+def goods_line(line_no: int, offer: OfferFacts, quantity: int, amounts: Amounts) -> GoodsLine:
+    """Return pieces of an offer as customs sees them; the content of one is what its electronic label states."""
+    content, content_unit = read_content((offer.electronic_label or {}).get(NET_CONTENT, ""))
     return GoodsLine(
-        line.line_no,
-        line.offer.hs_code or "",
-        line.offer.origin_country_code or "",
-        line.ask.quantity,
-        line.unit_price_minor * line.ask.quantity,
-        0,
-        freight_minor,
+        line_no,
+        offer.hs_code or "",
+        offer.origin_country_code or "",
+        quantity,
+        amounts.goods_minor,
+        amounts.discount_minor,
+        amounts.freight_minor,
+        amounts.insurance_minor,
+        content=content,
+        content_unit=content_unit,
     )
 
 
@@ -414,7 +431,7 @@ def _planned(
 ) -> PlannedLine:
     """Return a line with its sale tax and, across a border, what customs asks for in advance."""
     on_top = 0 if marketplace.price_includes_tax else tax.tax_minor
-    import_tax = assessed.tax_minor if assessed is not None and assessed.is_tax_prepaid and tax.regime not in _AT_SALE else 0
+    import_tax = assessed.tax_minor if assessed is not None and assessed.is_tax_prepaid and tax.regime not in AT_SALE_REGIMES else 0
     duty = assessed.duty_minor if assessed is not None and assessed.is_duty_prepaid else 0
     return PlannedLine(
         consignment.order_id,

@@ -155,6 +155,7 @@ def _add_order(rows: CheckoutRows, plan: CheckoutPlan, lines: Sequence[PlannedLi
             sum(line.charged_minor for line in lines),
             request.at,
             request.reference,
+            request.speed_code,
         )
     )
     for line in lines:
@@ -232,7 +233,7 @@ def sale_posting(plan: CheckoutPlan, lines: Sequence[PlannedLine], phase: Phase)
         ]
     return MoneyPosting(
         merchant_id,
-        derived_id_at(at_ms(request.at), "sale", order_id),
+        sale_id_of(order_id, request.at, sum(line.charged_minor for line in lines)),
         request.at,
         "sale",
         "order",
@@ -244,7 +245,12 @@ def sale_posting(plan: CheckoutPlan, lines: Sequence[PlannedLine], phase: Phase)
     )
 
 
+def sale_id_of(order_id: uuid.UUID, placed_at: datetime, total_minor: int) -> uuid.UUID:
+    """Return the id of an order's sale; one that waits and shrinks is posted again under the id of its smaller total."""
+    return derived_id_at(at_ms(placed_at), "sale", order_id, total_minor)
+
+
 def pending_decision(order: Order, at: datetime) -> Decision:
     """Return the decision on an order's waiting sale."""
-    placed_ms = at_ms(order.placed_at)
-    return Decision(order.merchant_id, derived_id_at(placed_ms, "sale", order.order_id), derived_id_at(placed_ms, "sale decided", order.order_id), at)
+    sale_id = sale_id_of(order.order_id, order.placed_at, order.total_minor)
+    return Decision(order.merchant_id, sale_id, derived_id_at(at_ms(order.placed_at), "sale decided", sale_id), at)

@@ -154,3 +154,31 @@ async def withdraw_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], order
         """,
         {"merchants": list(merchant_ids), "orders": list(order_ids), "at": at},
     )
+
+
+@batch
+async def withdraw_consignment_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], promise_ids: Sequence[uuid.UUID], at: datetime) -> int:
+    """Withdraw the unscored promises of consignments that will not leave, while the rest of their orders goes on."""
+    return await execute(
+        conn,
+        """
+        update promise p set outcome = 'withdrawn', scored_at = %(at)s
+        from unnest(%(merchants)s::uuid[], %(promises)s::uuid[]) as t(merchant_id, promise_id)
+        where p.merchant_id = t.merchant_id and p.promise_id = t.promise_id and p.outcome is null
+        """,
+        {"merchants": list(merchant_ids), "promises": list(promise_ids), "at": at},
+    )
+
+
+@batch
+async def lower_totals(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], totals_minor: Sequence[int]) -> None:
+    """Set what unpaid orders come to, in minor units, after part of them was cancelled."""
+    await execute(
+        conn,
+        """
+        update customer_order o set total_minor = t.total_minor
+        from unnest(%(merchants)s::uuid[], %(orders)s::uuid[], %(totals)s::bigint[]) as t(merchant_id, order_id, total_minor)
+        where o.merchant_id = t.merchant_id and o.order_id = t.order_id and o.state = 'awaiting_payment'
+        """,
+        {"merchants": list(merchant_ids), "orders": list(order_ids), "totals": list(totals_minor)},
+    )

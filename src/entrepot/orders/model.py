@@ -53,6 +53,7 @@ class CheckoutState(StrEnum):
     PAID = "paid"
     DECLINED = "declined"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
     REFUNDED = "refunded"
 
 
@@ -90,7 +91,8 @@ CHECKOUT_STATES: Final = declare_states(
     "checkout",
     CheckoutState.AWAITING_PAYMENT,
     {
-        CheckoutState.AWAITING_PAYMENT: {CheckoutState.PAID, CheckoutState.DECLINED, CheckoutState.EXPIRED},
+        CheckoutState.AWAITING_PAYMENT: {CheckoutState.PAID, CheckoutState.DECLINED, CheckoutState.EXPIRED, CheckoutState.CANCELLED},
+        CheckoutState.CANCELLED: set(),
         CheckoutState.PAID: {CheckoutState.REFUNDED},
         CheckoutState.DECLINED: {CheckoutState.PAID, CheckoutState.REFUNDED},
         CheckoutState.EXPIRED: {CheckoutState.PAID, CheckoutState.REFUNDED},
@@ -154,6 +156,7 @@ class OrderRequest:
     quote_id: uuid.UUID | None = None
     reference: str = ""
     declared_unit_values: tuple[int, ...] = ()
+    speed_code: str = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,7 @@ class Order:
     total_minor: int
     placed_at: datetime
     reference: str
+    speed_code: str = "standard"
 
 
 @dataclass(frozen=True, slots=True)

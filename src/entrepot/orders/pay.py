@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from entrepot.base.batching import batch
-from entrepot.base.sql import Conn, columns, fetch
+from entrepot.base.sql import Conn, columns, execute, fetch
 from entrepot.orders.model import Checkout, CheckoutState, Payment, PaymentState
 
 
@@ -114,6 +114,47 @@ async def read_payments(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_id
     return [Payment(*row) for row in rows]
 
 
+async def set_payers(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_ids: Sequence[uuid.UUID], payer_ids: Sequence[uuid.UUID]) -> None:
+    """Keep whose identity really paid, as the payment institution reports it; without a report the orderer paid."""
+    await execute(
+        conn,
+        """
+        update payment p set payer_identity_id = t.payer_id
+        from unnest(%(persons)s::uuid[], %(checkouts)s::uuid[], %(payers)s::uuid[]) as t(person_id, checkout_id, payer_id)
+        where p.person_id = t.person_id and p.checkout_id = t.checkout_id
+        """,
+        {"persons": list(person_ids), "checkouts": list(checkout_ids), "payers": list(payer_ids)},
+    )
+
+
+async def read_payers(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+    """Return the reported payer's identity by checkout; a checkout without a report is left out."""
+    rows = await fetch(
+        conn,
+        """
+        select p.checkout_id, p.payer_identity_id from payment p
+        join (select distinct * from unnest(%(persons)s::uuid[], %(checkouts)s::uuid[])) as t(person_id, checkout_id)
+          on p.person_id = t.person_id and p.checkout_id = t.checkout_id
+        where p.payer_identity_id is not null order by p.checkout_id, p.payment_id
+        """,
+        {"persons": list(person_ids), "checkouts": list(checkout_ids)},
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def set_orderers(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_ids: Sequence[uuid.UUID], identity_ids: Sequence[uuid.UUID]) -> None:
+    """Let another identity stand as the orderer of checkouts, after that person has taken them over."""
+    await execute(
+        conn,
+        """
+        update checkout c set identity_id = t.identity_id
+        from unnest(%(persons)s::uuid[], %(checkouts)s::uuid[], %(identities)s::uuid[]) as t(person_id, checkout_id, identity_id)
+        where c.person_id = t.person_id and c.checkout_id = t.checkout_id
+        """,
+        {"persons": list(person_ids), "checkouts": list(checkout_ids), "identities": list(identity_ids)},
+    )
+
+
 @batch
 async def read_payment_sums(conn: Conn) -> list[tuple[uuid.UUID, str, int, int]]:
     """Return (checkout, currency, captured, refunded) of every checkout whose money we held, for the proof that it adds up."""
@@ -125,3 +166,26 @@ async def read_payment_sums(conn: Conn) -> list[tuple[uuid.UUID, str, int, int]]
         """,
     )
     return [(row[0], str(row[1]), int(row[2]), int(row[3])) for row in rows]
+
+
+async def lower_asked(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_ids: Sequence[uuid.UUID], amounts_minor: Sequence[int]) -> None:
+    """Ask buyers for less than before, in minor units, because part of an unpaid checkout was cancelled; one row for each checkout."""
+    params = {"persons": list(person_ids), "checkouts": list(checkout_ids), "amounts": list(amounts_minor)}
+    await execute(
+        conn,
+        """
+        update payment p set asked_minor = p.asked_minor - t.amount_minor
+        from unnest(%(persons)s::uuid[], %(checkouts)s::uuid[], %(amounts)s::bigint[]) as t(person_id, checkout_id, amount_minor)
+        where p.person_id = t.person_id and p.checkout_id = t.checkout_id and p.state = 'pending'
+        """,
+        params,
+    )
+    await execute(
+        conn,
+        """
+        update checkout c set total_minor = c.total_minor - t.amount_minor
+        from unnest(%(persons)s::uuid[], %(checkouts)s::uuid[], %(amounts)s::bigint[]) as t(person_id, checkout_id, amount_minor)
+        where c.person_id = t.person_id and c.checkout_id = t.checkout_id
+        """,
+        params,
+    )

@@ -43,15 +43,16 @@ async def insert_orders(conn: Conn, orders: Sequence[Order], promises: Sequence[
         conn,
         """
         insert into customer_order (merchant_id, order_id, person_id, checkout_id, number, marketplace_code, channel_code, currency, state,
-                                    to_country_code, postcode_prefix, total_minor, placed_at, reference)
+                                    to_country_code, postcode_prefix, total_minor, placed_at, reference, speed_code)
         select * from unnest(%(merchant_id)s::uuid[], %(order_id)s::uuid[], %(person_id)s::uuid[], %(checkout_id)s::uuid[], %(number)s::text[],
             %(marketplace_code)s::text[], %(channel_code)s::text[], %(currency)s::text[], %(state)s::text[], %(to_country_code)s::text[],
-            %(postcode_prefix)s::text[], %(total_minor)s::bigint[], %(placed_at)s::timestamptz[], %(reference)s::text[])
+            %(postcode_prefix)s::text[], %(total_minor)s::bigint[], %(placed_at)s::timestamptz[], %(reference)s::text[],
+            %(speed_code)s::text[])
         """,
         columns(
             orders,
             *("merchant_id", "order_id", "person_id", "checkout_id", "number", "marketplace_code", "channel_code", "currency", "state"),
-            *("to_country_code", "postcode_prefix", "total_minor", "placed_at", "reference"),
+            *("to_country_code", "postcode_prefix", "total_minor", "placed_at", "reference", "speed_code"),
         ),
     )
     await insert_promises(conn, promises)

@@ -11,7 +11,7 @@ from entrepot.orders.model import Allocation, Line, LineStanding, Order, Promise
 
 _ORDER = (
     *("merchant_id", "order_id", "person_id", "checkout_id", "number", "marketplace_code", "channel_code", "currency", "state"),
-    *("to_country_code", "postcode_prefix", "total_minor", "placed_at", "reference"),
+    *("to_country_code", "postcode_prefix", "total_minor", "placed_at", "reference", "speed_code"),
 )
 _LINE = (
     *("merchant_id", "order_id", "line_no", "offer_id", "stock_item_id", "sku", "model_code", "plan_version", "quantity", "unit_price_minor"),
@@ -183,18 +183,51 @@ _ORDER_ROW = """
 """
 
 
-async def list_orders(conn: Conn, merchant_id: uuid.UUID | None, state: str | None, limit: int, offset: int) -> list[OrderRow]:
-    """Return a page of orders, newest first; of one merchant, or of all for the operator."""
+async def list_orders(
+    conn: Conn, merchant_id: uuid.UUID | None, state: str | None, limit: int, offset: int, model_code: str | None = None
+) -> list[OrderRow]:
+    """Return a page of orders, newest first; of one merchant, or of all for the operator, in one state and of one model or of all."""
     rows = await fetch(
         conn,
         f"""
         {_ORDER_ROW}
         where (%(merchant)s::uuid is null or o.merchant_id = %(merchant)s) and (%(state)s::text is null or o.state = %(state)s)
+          and (%(model)s::text is null or exists (select from order_line l
+               where l.merchant_id = o.merchant_id and l.order_id = o.order_id and l.model_code = %(model)s))
         order by o.placed_at desc, o.order_id limit %(limit)s offset %(offset)s
         """,
-        {"merchant": merchant_id, "state": state, "limit": limit, "offset": offset},
+        {"merchant": merchant_id, "state": state, "limit": limit, "offset": offset, "model": model_code},
     )
     return [_order_row(row) for row in rows]
+
+
+async def count_states(conn: Conn, merchant_id: uuid.UUID | None, model_code: str | None = None) -> dict[str, int]:
+    """Return how many orders are in each state; of one merchant or of all, of one model or of all."""
+    rows = await fetch(
+        conn,
+        """
+        select o.state, count(*) from customer_order o
+        where (%(merchant)s::uuid is null or o.merchant_id = %(merchant)s)
+          and (%(model)s::text is null or exists (select from order_line l
+               where l.merchant_id = o.merchant_id and l.order_id = o.order_id and l.model_code = %(model)s))
+        group by o.state order by o.state
+        """,
+        {"merchant": merchant_id, "model": model_code},
+    )
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+async def read_progress(conn: Conn, merchant_id: uuid.UUID, order_id: uuid.UUID) -> list[LineStanding]:
+    """Return how far the lines of one order have come, for people: nothing is locked."""
+    rows = await fetch(
+        conn,
+        f"""
+        select l.merchant_id, l.order_id, l.line_no, {_qualified("l", _STANDING)} from order_line l
+        where l.merchant_id = %(merchant)s and l.order_id = %(order)s order by l.line_no
+        """,
+        {"merchant": merchant_id, "order": order_id},
+    )
+    return [LineStanding(*row) for row in rows]
 
 
 async def list_person_orders(conn: Conn, person_id: uuid.UUID, limit: int) -> list[OrderRow]:

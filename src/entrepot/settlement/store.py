@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from entrepot.base.batching import batch
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import Conn, columns, execute, fetch
 from entrepot.settlement.fees import FeeLine
 from entrepot.settlement.model import UnruledDecisionError
-from entrepot.settlement.tax import TaxDecision
+from entrepot.settlement.tax import REMITTED_BY_US, TaxDecision
 
 _BROKEN_LIMIT = 100
 Entry = TypeVar("Entry")
@@ -85,6 +86,11 @@ class StoredTax:
     intrinsic_currency: str
     missing_registration: str
     evaluated_on: date
+
+    @property
+    def withheld_minor(self) -> int:
+        """The part of the buyer's payment that the platform keeps for a tax office, in minor units."""
+        return self.tax_minor if self.remitted_by in REMITTED_BY_US else 0
 
 
 def fee_entries(
@@ -262,17 +268,54 @@ def _stored_fee(row: tuple[Any, ...]) -> StoredFee:
 
 async def read_order_taxes(conn: Conn, merchant_id: uuid.UUID, order_id: uuid.UUID) -> list[StoredTax]:
     """Return the latest tax decision of each line of an order."""
+    return await read_taxes_of_orders(conn, [merchant_id], [order_id])
+
+
+async def read_taxes_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[StoredTax]:
+    """Return the latest tax decision of each line of orders, in order of merchant, order and line."""
     rows = await fetch(
         conn,
-        """select distinct on (d.line_no) d.order_id, d.line_no, d.version, b.regime, b.taxable_person, b.collected_by, b.remitted_by, b.tax_country,
-               d.base_minor, b.rate, d.tax_minor, d.gross_minor, b.currency, b.rule_version, b.rate_version, b.established_in, b.ship_from,
-               b.destination, b.buyer_kind, b.prices_include_tax, d.intrinsic_minor, b.intrinsic_currency, b.missing_registration, d.evaluated_on
-           from tax_decision d join tax_basis b on b.merchant_id = d.merchant_id and b.basis_id = d.basis_id
-           where d.merchant_id = %(merchant)s and d.order_id = %(order)s
-           order by d.line_no, d.version desc""",
-        {"merchant": merchant_id, "order": order_id},
+        """select distinct on (d.merchant_id, d.order_id, d.line_no) d.order_id, d.line_no, d.version, b.regime, b.taxable_person, b.collected_by,
+               b.remitted_by, b.tax_country, d.base_minor, b.rate, d.tax_minor, d.gross_minor, b.currency, b.rule_version, b.rate_version,
+               b.established_in, b.ship_from, b.destination, b.buyer_kind, b.prices_include_tax, d.intrinsic_minor, b.intrinsic_currency,
+               b.missing_registration, d.evaluated_on
+           from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
+           join tax_decision d on d.merchant_id = t.merchant_id and d.order_id = t.order_id
+           join tax_basis b on b.merchant_id = d.merchant_id and b.basis_id = d.basis_id
+           order by d.merchant_id, d.order_id, d.line_no, d.version desc""",
+        {"merchants": list(merchant_ids), "orders": list(order_ids)},
     )
     return [StoredTax(*row) for row in rows]
+
+
+async def read_fees_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], fee_code: str) -> list[StoredFee]:
+    """Return the fees of one code of orders, charged and given back, in the order in which they arose."""
+    rows = await fetch(
+        conn,
+        """select f.cause_kind, f.cause_id, f.line_no, f.fee_no, f.fee_code, f.event, f.amount_minor, f.currency, f.rule_version, f.unit_count,
+               f.inputs, f.charged_at, f.order_id
+           from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
+           join fee_line f on f.merchant_id = t.merchant_id and f.order_id = t.order_id
+           where f.fee_code = %(code)s
+           order by f.charged_at, f.cause_id, f.line_no, f.event, f.fee_no""",
+        {"merchants": list(merchant_ids), "orders": list(order_ids), "code": fee_code},
+    )
+    return [_stored_fee(row) for row in rows]
+
+
+@batch
+async def read_tax_regimes(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> dict[tuple[uuid.UUID, uuid.UUID, int], str]:
+    """Return the regime of the latest tax decision by (merchant, order, line) of these orders."""
+    rows = await fetch(
+        conn,
+        """select distinct on (d.merchant_id, d.order_id, d.line_no) d.merchant_id, d.order_id, d.line_no, b.regime
+           from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
+           join tax_decision d on d.merchant_id = t.merchant_id and d.order_id = t.order_id
+           join tax_basis b on b.merchant_id = d.merchant_id and b.basis_id = d.basis_id
+           order by d.merchant_id, d.order_id, d.line_no, d.version desc""",
+        {"merchants": list(merchant_ids), "orders": list(order_ids)},
+    )
+    return {(row[0], row[1], row[2]): str(row[3]) for row in rows}
 
 
 async def check_fee_evidence(conn: Conn) -> tuple[int, list[str]]:

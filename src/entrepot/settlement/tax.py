@@ -205,7 +205,7 @@ class TaxDecision:
     @property
     def withheld_minor(self) -> int:
         """The part of the buyer's payment that the platform keeps for a tax office, in minor units."""
-        return self.tax_minor if self.verdict.remitted_by in _OURS else 0
+        return self.tax_minor if self.verdict.remitted_by in REMITTED_BY_US else 0
 
     @property
     def currency(self) -> str:
@@ -248,7 +248,8 @@ class TaxDecision:
         return self.verdict.rule_version
 
 
-_OURS: Final = frozenset({TaxParty.PLATFORM, TaxParty.WITHHOLDING_AGENT})
+REMITTED_BY_US: Final = frozenset({TaxParty.PLATFORM, TaxParty.WITHHOLDING_AGENT})
+"""Who remits a tax that the platform has taken from the buyer."""
 
 
 @dataclass(frozen=True, slots=True)

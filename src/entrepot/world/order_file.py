@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from entrepot.base.errors import RefusedInputError, UnknownReferenceError
 from entrepot.base.money import decimals_of
+from entrepot.base.time import UnknownTimeZoneError
 from entrepot.world.order_drafts import BusinessDay, BuyerDraft, ProductDraft, group_days, list_buyers, list_products
 from entrepot.world.order_lines import (
     FileLine,
@@ -95,10 +96,6 @@ class FileWithoutLinesError(RefusedInputError):
     """The file names its columns but holds no line."""
 
 
-class UnknownTimeZoneError(RefusedInputError):
-    """The time zone is not in the IANA list."""
-
-
 class DateMode(StrEnum):
     """What becomes of the file's dates: moved so that the last day is yesterday, or kept."""
 
@@ -164,6 +161,14 @@ class _Lines:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A whole file whose bytes, header and fields are in order."""
+
+    facts: FileFacts
+    read: _Lines
+
+
+@dataclass(frozen=True, slots=True)
 class ReadFile:
     """A whole file, read and decided; money in minor units of `currency`, refused value exact in major units."""
 
@@ -222,12 +227,23 @@ def parse_column_map(text: str) -> dict[str, str]:
 
 def read_order_file(path: Path, options: ReadOptions) -> ReadFile:
     """Read, check and decide the whole file at `path`; nothing is written, and any doubt about the file itself refuses it."""
+    return decide_lines(read_lines(path, options), options)
+
+
+def read_lines(path: Path, options: ReadOptions) -> CheckedFile:
+    """Read and check the whole file at `path`, before anybody knows which lines the rules in force allow."""
     decimals_of(options.currency)
     zone = _zone(options.time_zone)
     facts = inspect_file(path)
     read = _read_lines(path, facts, options, zone)
     if not read.count:
         raise FileWithoutLinesError("file", str(path), "Export the orders again, with at least one line below the header.")
+    return CheckedFile(facts, read)
+
+
+def decide_lines(checked: CheckedFile, options: ReadOptions) -> ReadFile:
+    """Decide every line of a checked file by the options' rules; a checked file is decided once."""
+    facts, read, zone = checked.facts, checked.read, _zone(options.time_zone)
     file_value, shift_days = read.value(options.currency), 0
     if options.date_mode is DateMode.SHIFT and read.lines:
         shift_days = (options.today - timedelta(days=1) - max(line.on for line in read.lines)).days

@@ -12,6 +12,7 @@ from entrepot.base.time import UnknownTimeZoneError
 from entrepot.parties.countries import COUNTRY_CODES, UnknownCountryError
 from entrepot.parties.model import (
     KYC_STATES,
+    AdmissionRule,
     EmptyCodeError,
     GateClosedError,
     KycDecision,

@@ -1,13 +1,13 @@
 """The money book on PostgreSQL."""
 
 import pytest
+from tests.factories.books import AT, MERCHANT, OTHER, sale
 
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import fetch
 from entrepot.books.money.model import Decision, Phase, UnbalancedPostingError
 from entrepot.books.money.post import post_entries, post_pending, void_pending
 from entrepot.books.money.read import prove_money, read_balances
-from tests.factories.books import AT, MERCHANT, OTHER, sale
 
 pytestmark = pytest.mark.anyio
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from tests.factories.books import AT, ITEM, MERCHANT, OTHER, ask, key, part, posting, receipt, spot
 
 from entrepot.base.sql import fetch
 from entrepot.books.stock.model import CARRIER, Move, StockPosting, UnitsNotThereError, Word, WordState
@@ -11,7 +12,6 @@ from entrepot.books.stock.prove import prove_reservations, prove_units
 from entrepot.books.stock.read import read_availability
 from entrepot.books.stock.reserve import release_units, reserve_units, shorten_reservations
 from entrepot.books.stock.word import take_words
-from tests.factories.books import AT, ITEM, MERCHANT, OTHER, ask, key, part, posting, receipt, spot
 
 pytestmark = pytest.mark.anyio
 

@@ -67,6 +67,36 @@ async def read_totals(conn: Conn) -> list[tuple[str, str, int, int]]:
     return [(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in rows]
 
 
+async def list_account_entries(
+    conn: Conn, merchant_id: uuid.UUID | None, account_code: str, currency: str, limit: int, offset: int
+) -> list[tuple[uuid.UUID, EntryRow]]:
+    """Return a page of an account's journal with the merchant whose book it stands in, newest first; of one merchant or of all."""
+    rows = await fetch(
+        conn,
+        f"""
+        select p.merchant_id, {_ENTRY} from money_entry e
+        join money_posting p on p.merchant_id = e.merchant_id and p.posting_id = e.posting_id
+        where e.account_code = %(account)s and e.currency = %(currency)s and (%(merchant)s::uuid is null or e.merchant_id = %(merchant)s)
+        order by p.at desc, p.posting_id desc, e.entry_no limit %(limit)s offset %(offset)s
+        """,
+        {"merchant": merchant_id, "account": account_code, "currency": currency, "limit": limit, "offset": offset},
+    )
+    return [(row[0], EntryRow(*row[1:])) for row in rows]
+
+
+async def read_posting(conn: Conn, merchant_id: uuid.UUID, posting_id: uuid.UUID) -> list[EntryRow]:
+    """Return the entries of one posting of a merchant's book; none if the book has no such posting."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_ENTRY} from money_posting p join money_entry e on e.merchant_id = p.merchant_id and e.posting_id = p.posting_id
+        where p.merchant_id = %(merchant)s and p.posting_id = %(posting)s order by e.entry_no
+        """,
+        {"merchant": merchant_id, "posting": posting_id},
+    )
+    return [EntryRow(*row) for row in rows]
+
+
 async def read_order_entries(conn: Conn, merchant_id: uuid.UUID, order_ids: Sequence[uuid.UUID]) -> list[EntryRow]:
     """Return the journal of a merchant's orders, oldest first."""
     rows = await fetch(

@@ -90,6 +90,43 @@ async def read_moves(conn: Conn, merchant_id: uuid.UUID, cause_ids: Sequence[uui
     return [MoveRow(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class UnitTime:
+    """How long units of a stock item lay in a place: unit-seconds over a span, all spots and conditions together."""
+
+    merchant_id: uuid.UUID
+    owner_id: uuid.UUID
+    stock_item_id: uuid.UUID
+    place_code: str
+    unit_seconds: int
+
+
+async def read_unit_days(conn: Conn, from_at: datetime, to_at: datetime) -> list[UnitTime]:
+    """Return the exact time integral of what lay in real places from `from_at` up to `to_at`, worked out back from today's balances."""
+    rows = await fetch(
+        conn,
+        """
+        with span as (
+            select %(from)s::timestamptz as from_at, extract(epoch from %(to)s::timestamptz - %(from)s::timestamptz) as seconds
+        ), lying as (
+            select merchant_id, location_id, balance * (select seconds from span) as unit_seconds
+            from stock_location where place_code not like '@%%'
+            union all
+            select m.merchant_id, e.location_id,
+                   e.sign * m.quantity * extract(epoch from least(m.at, %(to)s::timestamptz) - (select from_at from span))
+            from stock_move m cross join lateral (values (m.to_location_id, -1), (m.from_location_id, 1)) as e(location_id, sign)
+            where m.at >= %(from)s
+        )
+        select l.merchant_id, l.owner_id, l.stock_item_id, l.place_code, round(sum(i.unit_seconds))::bigint
+        from lying i join stock_location l on l.merchant_id = i.merchant_id and l.location_id = i.location_id
+        where l.place_code not like '@%%'
+        group by 1, 2, 3, 4 having round(sum(i.unit_seconds)) <> 0 order by 1, 4, 3, 2
+        """,
+        {"from": from_at, "to": to_at},
+    )
+    return [UnitTime(row[0], row[1], row[2], str(row[3]), int(row[4])) for row in rows]
+
+
 async def read_units(conn: Conn) -> list[tuple[str, int]]:
     """Return the units per place of the whole house, pseudo places included, for totals."""
     rows = await fetch(
@@ -118,3 +155,79 @@ async def read_sent(conn: Conn, merchant_ids: Sequence[uuid.UUID], cause_ids: Se
     for row in rows:
         sent.setdefault((row[1], row[0]), []).append(Held(Location(*row[1:9]), int(row[9])))
     return sent
+
+
+async def list_locations(conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid.UUID | None, limit: int) -> list[Held]:
+    """Return what a merchant has where, sources and pseudo places included, of one stock item or of all, for the merchant's stock page."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_LOCATION}, l.balance from stock_location l
+        where l.merchant_id = %(merchant)s and l.balance <> 0 and (%(item)s::uuid is null or l.stock_item_id = %(item)s)
+        order by l.stock_item_id, l.place_code, l.spot_code, l.lot_code, l.condition_code, l.customs_status, l.owner_id limit %(limit)s
+        """,
+        {"merchant": merchant_id, "item": stock_item_id, "limit": limit},
+    )
+    return [Held(Location(*row[:8]), int(row[8])) for row in rows]
+
+
+async def list_availability(conn: Conn, merchant_id: uuid.UUID) -> list[Available]:
+    """Return what places hold and have promised of a merchant's stock items, empty ones left out."""
+    rows = await fetch(
+        conn,
+        """
+        select merchant_id, owner_id, stock_item_id, place_code, condition_code, customs_status, pool_code, on_hand, reserved
+        from stock_availability where merchant_id = %(merchant)s and (on_hand <> 0 or reserved <> 0)
+        order by stock_item_id, place_code, condition_code, customs_status, pool_code, owner_id
+        """,
+        {"merchant": merchant_id},
+    )
+    return [Available(StockKey(*row[:7]), int(row[7]), int(row[8])) for row in rows]
+
+
+async def list_moves(conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid.UUID | None, limit: int, offset: int) -> list[MoveRow]:
+    """Return a page of a merchant's journal, of one stock item or of all, newest first."""
+    rows = await fetch(
+        conn,
+        """
+        select m.at, m.quantity, f.place_code, f.spot_code, t.place_code, t.spot_code, t.stock_item_id, m.cause_kind, m.cause_id, m.reason
+        from stock_move m
+        join stock_location f on f.merchant_id = m.merchant_id and f.location_id = m.from_location_id
+        join stock_location t on t.merchant_id = m.merchant_id and t.location_id = m.to_location_id
+        where m.merchant_id = %(merchant)s and (%(item)s::uuid is null or t.stock_item_id = %(item)s)
+        order by m.at desc, m.posting_id desc, m.move_no desc limit %(limit)s offset %(offset)s
+        """,
+        {"merchant": merchant_id, "item": stock_item_id, "limit": limit, "offset": offset},
+    )
+    return [MoveRow(*row) for row in rows]
+
+
+@batch
+async def read_caused(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], cause_ids: Sequence[uuid.UUID], place_code: str
+) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
+    """Return what each cause brought to a pseudo place less what it took from there, with lots and owners; zeros are left out."""
+    rows = await fetch(
+        conn,
+        f"""
+        with moved as (
+            select m.merchant_id, m.cause_id, m.to_location_id as location_id, m.quantity
+            from (select distinct * from unnest(%(merchants)s::uuid[], %(causes)s::uuid[])) as t(merchant_id, cause_id)
+            join stock_move m on m.merchant_id = t.merchant_id and m.cause_id = t.cause_id
+            union all
+            select m.merchant_id, m.cause_id, m.from_location_id, -m.quantity
+            from (select distinct * from unnest(%(merchants)s::uuid[], %(causes)s::uuid[])) as t(merchant_id, cause_id)
+            join stock_move m on m.merchant_id = t.merchant_id and m.cause_id = t.cause_id
+        )
+        select v.cause_id, {_LOCATION}, sum(v.quantity)::bigint
+        from moved v join stock_location l on l.merchant_id = v.merchant_id and l.location_id = v.location_id
+        where l.place_code = %(place)s
+        group by v.cause_id, {_LOCATION} having sum(v.quantity) <> 0
+        order by v.cause_id, {_LOCATION}
+        """,
+        {"merchants": list(merchant_ids), "causes": list(cause_ids), "place": place_code},
+    )
+    caused: dict[tuple[uuid.UUID, uuid.UUID], list[Held]] = {}
+    for row in rows:
+        caused.setdefault((row[1], row[0]), []).append(Held(Location(*row[1:9]), int(row[9])))
+    return caused

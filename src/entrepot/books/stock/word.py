@@ -39,6 +39,22 @@ async def take_words(conn: Conn, words: Sequence[Word]) -> tuple[list[WordState]
     return [WordState.TAKEN if word.key in taken else WordState.STALE for word in words], shortages
 
 
+@batch
+async def read_words(conn: Conn, keys: Sequence[StockKey]) -> dict[StockKey, Word]:
+    """Return the words in force for keys that have one."""
+    rows = await fetch(
+        conn,
+        """
+        select t.position, w.sequence_no, w.as_of, w.quantity
+        from unnest(%(merchants)s::uuid[], %(items)s::uuid[], %(places)s::text[])
+             with ordinality as t(merchant_id, stock_item_id, place_code, position)
+        join stock_word w on w.merchant_id = t.merchant_id and w.stock_item_id = t.stock_item_id and w.place_code = t.place_code
+        """,
+        key_columns(keys),
+    )
+    return {keys[row[0] - 1]: Word(keys[row[0] - 1], int(row[1]), row[2], int(row[3])) for row in rows}
+
+
 async def _store_words(conn: Conn, words: Sequence[Word]) -> set[StockKey]:
     """Write words whose sequence is newer and return their keys."""
     rows = await fetch(
