@@ -218,6 +218,32 @@ async def read_open_quantities(
     return quantities
 
 
+async def read_taken_quantities(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], dict[PartKey, int]]:
+    """Return per order the units by (line, part) that returns have taken or may yet take: on their way, received, or destroyed where they were."""
+    rows = await fetch(
+        conn,
+        """
+        select r.merchant_id, r.order_id, l.line_no, l.part_no,
+               sum(case when r.state in ('requested', 'approved', 'in_transit') or (r.choice = 'destroy' and r.state = 'closed') then l.quantity
+                        else l.received end)
+        from return_request r
+        join (select distinct * from unnest(%(merchant_ids)s::uuid[], %(order_ids)s::uuid[])) as t(merchant_id, order_id)
+          on r.merchant_id = t.merchant_id and r.order_id = t.order_id
+        join return_line l on l.merchant_id = r.merchant_id and l.rma_id = r.rma_id
+        where r.state not in ('refused', 'cancelled')
+        group by r.merchant_id, r.order_id, l.line_no, l.part_no
+        order by r.merchant_id, r.order_id, l.line_no, l.part_no
+        """,
+        {"merchant_ids": list(merchant_ids), "order_ids": list(order_ids)},
+    )
+    quantities: dict[tuple[uuid.UUID, uuid.UUID], dict[PartKey, int]] = {}
+    for row in rows:
+        quantities.setdefault((row[0], row[1]), {})[row[2], row[3]] = int(row[4])
+    return quantities
+
+
 async def _with_lines(conn: Conn, heads: Sequence[Row]) -> dict[ReturnKey, Return]:
     """Build returns from their heads and the lines and grades of all of them, in the order of the heads."""
     keys = _keys([(row[0], row[1]) for row in heads])

@@ -6,15 +6,16 @@ from typing import Any
 
 from psycopg import AsyncConnection, adapters
 from psycopg.rows import TupleRow
-from psycopg.types.array import ListBinaryDumper
 from psycopg.types.json import Jsonb
+
+from entrepot.base.arrays import PackedListDumper
 
 Conn = AsyncConnection[TupleRow]
 """A connection inside a transaction that the flow opened; stores never commit."""
 
 Row = tuple[Any, ...]
 
-adapters.register_dumper(list, ListBinaryDumper)
+adapters.register_dumper(list, PackedListDumper)
 # Arrays are the product's way to bind a batch: sent in binary, an element costs a fraction of its text form.
 
 

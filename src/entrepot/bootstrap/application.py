@@ -16,7 +16,7 @@ from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_trans
 from entrepot.bootstrap.outside import FreshOutside, read_keyring
 from entrepot.bootstrap.settings import Settings, read_settings
 from entrepot.operations.registry import REGISTRY
-from entrepot.surfaces.web.house import House
+from entrepot.surfaces.web.house import House, Proofs
 from entrepot.surfaces.web.routes import add_security_headers, dependencies, exception_handlers, routes
 
 _HEALTH_PATIENCE_S: Final = 2
@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_pool(settings.database_url or "", settings.pool_size) as pool:
             app.state.pool = pool
             app.state.settings = settings
-            app.state.house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings))
+            app.state.house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings), Proofs())
             yield
 
     return Litestar(

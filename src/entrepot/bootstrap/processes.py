@@ -9,6 +9,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from entrepot.bootstrap.application import create_app
+from entrepot.bootstrap.living import live_on, work_due
 from entrepot.bootstrap.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
@@ -27,15 +28,14 @@ async def run_web(settings: Settings) -> None:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Take due work and jobs in real time."""
+    """Take due work in real time."""
     structlog.get_logger(__name__).info("worker_started", data=str(settings.data))
-    await asyncio.Event().wait()
+    await work_due(settings)
 
 
 async def run_world(settings: Settings) -> None:
     """Let the demonstration world live at its speed."""
-    structlog.get_logger(__name__).info("world_started", seed=settings.seed, speed=str(settings.speed))
-    await asyncio.Event().wait()
+    await live_on(settings)
 
 
 PROCESSES: Final[Mapping[str, Work]] = {"web": run_web, "worker": run_worker, "world": run_world}

@@ -124,6 +124,25 @@ async def read_messages(conn: Conn, merchant_id: uuid.UUID, declaration_id: uuid
     return [StoredMessage(row[0], MessageKind(row[1]), row[2], row[3]) for row in rows]
 
 
+def turned_back_key(parcel_id: uuid.UUID) -> str:
+    """Return the key of the message that a parcel was turned back or destroyed at the border."""
+    return f"return:{parcel_id}"
+
+
+async def read_turned_back(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], parcel_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], dict[str, Any]]:
+    """Return what customs said of refused parcels by (merchant, parcel), given as equally long lists; the others are left out."""
+    rows = await fetch(
+        conn,
+        """select t.merchant_id, t.parcel_id, m.body
+           from unnest(%(merchant_ids)s::uuid[], %(parcel_ids)s::uuid[], %(keys)s::text[]) as t(merchant_id, parcel_id, message_key)
+           join customs_message m on m.merchant_id = t.merchant_id and m.message_key = t.message_key""",
+        {"merchant_ids": list(merchant_ids), "parcel_ids": list(parcel_ids), "keys": [turned_back_key(one) for one in parcel_ids]},
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 async def read_declared_quantities(conn: Conn) -> list[DeclaredQuantity]:
     """Return what live declarations declare per line, for comparison with packed pieces; refused and cancelled ones declare nothing."""
     rows = await fetch(

@@ -20,7 +20,6 @@ from entrepot.orders.read import read_lines, read_orders
 from entrepot.settlement.fees import FeeInputs, FeeQuote, fee_lines_for
 from entrepot.settlement.store import FeeEntry, fee_entries, insert_fee_lines
 
-
 LineKey = tuple[uuid.UUID, uuid.UUID, int]
 """Merchant, order and line number."""
 

@@ -14,6 +14,7 @@ from entrepot.books.money.model import PSP, Decision, Entry, MoneyPosting
 from entrepot.books.money.post import post_entries, post_lapsed, void_pending
 from entrepot.books.stock.model import Consumption
 from entrepot.books.stock.reserve import read_released, release_units, reserve_units
+from entrepot.customs.fit import read_order_quota
 from entrepot.customs.hold import release_quota
 from entrepot.customs.quota import CloseAsk
 from entrepot.flows.outside import Outside
@@ -47,8 +48,9 @@ async def drop_checkouts(conn: Conn, keys: Sequence[tuple[uuid.UUID, uuid.UUID]]
 
 async def _release_quota(conn: Conn, orders: Sequence[Order], checkouts: dict[uuid.UUID, Checkout], now: datetime, cause: str) -> None:
     """Give the buyers' quota back, order by order."""
-    held = [(order, checkouts[order.checkout_id].identity_id) for order in orders]
-    closes = [CloseAsk(identity_id, order.order_id, 1, now, cause) for order, identity_id in held if identity_id is not None]
+    known = [(identity_id, order.order_id) for order in orders if (identity_id := checkouts[order.checkout_id].identity_id) is not None]
+    holds = await read_order_quota(conn, [key[0] for key in known], [key[1] for key in known]) if known else {}
+    closes = [CloseAsk(one.person_id, one.order_id, one.attempt, now, cause) for one in holds.values() if one.held_minor]
     if closes:
         await release_quota(conn, closes)
 

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from entrepot.aftersales.model import Amounts
 from entrepot.base.errors import EntrepotError
@@ -242,7 +242,7 @@ def _source(request: OrderRequest, ask: LineAsk, offer: OfferFacts, plan: Plan, 
 def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marketplace: Marketplace, on: date) -> CheckoutPlan:
     """Add freight, tax and duty to sited lines, consignment by consignment."""
     ms = at_ms(request.at)
-    orders = {line.ask.merchant_id: derived_id_at(ms, "order", request.checkout_id, line.ask.merchant_id) for line in sited}
+    orders = {line.ask.merchant_id: order_id_of(request.checkout_id, line.ask.merchant_id, request.at) for line in sited}
     groups: dict[tuple[uuid.UUID, str, str], list[_Sited]] = {}
     for line in sited:
         for part in line.sourced.parts:
@@ -274,6 +274,11 @@ def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marke
         for line in sited
     )
     return CheckoutPlan(request, marketplace.currency, done, tuple(consignments.values()), quota)
+
+
+def order_id_of(checkout_id: uuid.UUID, merchant_id: uuid.UUID, at: datetime) -> uuid.UUID:
+    """Return the id of a merchant's part of a checkout that is placed at an instant."""
+    return derived_id_at(at_ms(at), "order", checkout_id, merchant_id)
 
 
 def _consignment(request: OrderRequest, order_id: uuid.UUID, part: Part, lines: Sequence[_Sited], ms: int) -> PlannedConsignment:

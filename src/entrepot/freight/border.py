@@ -43,15 +43,15 @@ async def read_used_lanes(conn: Conn) -> list[tuple[str, str, int]]:
 
 
 async def read_left_parcels(conn: Conn, place_codes: Sequence[str], to_country_codes: Sequence[str]) -> list[LeftParcel]:
-    """Return the parcels that were handed over on these lanes (place, destination country), in key order."""
+    """Return the parcels that were handed over on these lanes (place, destination country) or under a customs regime, in key order."""
     rows = await fetch(
         conn,
         f"""
         select p.merchant_id, p.parcel_id, p.consignment_id
-        from (select distinct * from unnest(%(places)s::text[], %(countries)s::text[])) as t(place_code, to_country_code)
-        join consignment c on c.place_code = t.place_code and c.to_country_code = t.to_country_code
-        join parcel p on p.merchant_id = c.merchant_id and p.consignment_id = c.consignment_id
-        where {_LEFT} order by 1, 2
+        from consignment c join parcel p on p.merchant_id = c.merchant_id and p.consignment_id = c.consignment_id
+        left join (select distinct * from unnest(%(places)s::text[], %(countries)s::text[])) as t(place_code, to_country_code)
+          on t.place_code = c.place_code and t.to_country_code = c.to_country_code
+        where {_LEFT} and (t.place_code is not null or c.customs_regime_code is not null) order by 1, 2
         """,
         {"places": list(place_codes), "countries": list(to_country_codes)},
     )

@@ -1,7 +1,7 @@
 """The demo's parties: the platform's legal entities and their roles, merchants with approved checks, buyers and sign-ins, all plainly fictional."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.resources import files
@@ -160,7 +160,8 @@ def read_seed_parties() -> SeedParties:
 async def load_demo_parties(conn: Conn, keyring: Keyring, at: datetime) -> DemoParties:
     """Load legal entities, roles, merchants with approved checks, buyers and sign-ins; a second call changes nothing."""
     seed = read_seed_parties()
-    await _load_merchants(conn, seed, at)
+    await load_legal_entities(conn, at)
+    await _load_parties(conn, seed, seed.merchants, MerchantKind.MERCHANT, at)
     await _load_checks(conn, seed, at)
     identity_ids = await _load_buyers(conn, keyring, seed, at)
     await _load_sign_ins(conn, seed, at)
@@ -189,17 +190,25 @@ def _address_id(buyer: SeedBuyer) -> uuid.UUID:
     return derived_id("demo_address", buyer.code)
 
 
-async def _load_merchants(conn: Conn, seed: SeedParties, at: datetime) -> None:
-    """Register entities and merchants with their numbers and bank accounts, and fill the roles."""
-    for kind, group in ((MerchantKind.PLATFORM, seed.entities), (MerchantKind.MERCHANT, seed.merchants)):
-        named = [NewMerchant(row.code, row.name, row.country_code, row.payout_currency, row.time_zone, kind) for row in group]
-        await register_merchants(conn, named, DEMO, at)
-    everyone = [*seed.entities, *seed.merchants]
+async def load_legal_entities(conn: Conn, at: datetime) -> None:
+    """Load the platform's legal entities and let them fill their roles, which every house needs; a second call changes nothing."""
+    seed = read_seed_parties()
+    await _load_parties(conn, seed, seed.entities, MerchantKind.PLATFORM, at)
+    holders = [
+        RoleHolder(role.marketplace_code, role.role_code, merchant_id_of(role.entity), seed.effective_from, None, seed.source, seed.confidence)
+        for role in seed.role_holders
+    ]
+    await appoint_role_holders(conn, holders, DEMO, at)
+
+
+async def _load_parties(conn: Conn, seed: SeedParties, rows: Sequence[SeedMerchant], kind: MerchantKind, at: datetime) -> None:
+    """Register parties of one kind with their numbers and bank accounts."""
+    await register_merchants(conn, [NewMerchant(row.code, row.name, row.country_code, row.payout_currency, row.time_zone, kind) for row in rows], DEMO, at)
     await add_registrations(
         conn,
         [
             Registration(merchant_id_of(row.code), number.country_code, number.kind, number.number, seed.effective_from)
-            for row in everyone
+            for row in rows
             for number in row.registrations
         ],
         DEMO,
@@ -209,16 +218,11 @@ async def _load_merchants(conn: Conn, seed: SeedParties, at: datetime) -> None:
         conn,
         [
             BankAccount(merchant_id_of(row.code), row.payout_currency, f"demo-account-{row.code}", "0000", row.country_code, seed.effective_from)
-            for row in everyone
+            for row in rows
         ],
         DEMO,
         at,
     )
-    holders = [
-        RoleHolder(role.marketplace_code, role.role_code, merchant_id_of(role.entity), seed.effective_from, None, seed.source, seed.confidence)
-        for role in seed.role_holders
-    ]
-    await appoint_role_holders(conn, holders, DEMO, at)
 
 
 async def _load_checks(conn: Conn, seed: SeedParties, at: datetime) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from entrepot.base.sql import Conn, Row, columns, execute, fetch, json_column
-from entrepot.warehouse.inbound import InboundLine, NewPlan, Plan, PlanRef
+from entrepot.warehouse.inbound import InboundLeg, InboundLine, LegKind, NewPlan, Plan, PlanRef
 from entrepot.warehouse.model import InboundKind, PlanState
 
 ASKED_PLANS: Final = "(select distinct * from unnest(%(merchant_id)b::uuid[], %(plan_id)b::uuid[]) as a(merchant_id, plan_id)) as t"
@@ -159,6 +159,29 @@ async def update_plans(conn: Conn, refs: Sequence[PlanRef], state: PlanState, ti
             where p.merchant_id = t.merchant_id and p.plan_id = t.plan_id""",
         columns(refs, "merchant_id", "plan_id") | {"state": str(state), "at": list(times)},
     )
+
+
+async def read_legs_of(conn: Conn, refs: Sequence[PlanRef]) -> dict[InboundLineKey, InboundLeg]:
+    """Return the legs of plans by plan and leg number, in that order."""
+    rows = await fetch(
+        conn,
+        f"""select g.merchant_id, g.plan_id, g.leg_no, g.kind, g.from_code, g.to_code, g.planned_departs_at, g.planned_arrives_at, g.cost_minor,
+                   g.currency, g.carrier_code, g.departed_at, g.arrived_at
+            from {ASKED_PLANS} join inbound_leg g using (merchant_id, plan_id) order by g.merchant_id, g.plan_id, g.leg_no""",
+        columns(refs, "merchant_id", "plan_id"),
+    )
+    return {(PlanRef(row[0], row[1]), row[2]): InboundLeg(row[2], LegKind(row[3]), *row[4:]) for row in rows}
+
+
+async def count_boxes(conn: Conn, refs: Sequence[PlanRef]) -> dict[PlanRef, tuple[int, int]]:
+    """Return how many boxes plans have and how many of them the dock has seen; plans without boxes are left out."""
+    rows = await fetch(
+        conn,
+        f"""select b.merchant_id, b.plan_id, count(*), count(b.arrived_at) from {ASKED_PLANS} join inbound_box b using (merchant_id, plan_id)
+            group by b.merchant_id, b.plan_id order by b.merchant_id, b.plan_id""",
+        columns(refs, "merchant_id", "plan_id"),
+    )
+    return {PlanRef(row[0], row[1]): (int(row[2]), int(row[3])) for row in rows}
 
 
 async def update_boxes_arrived(conn: Conn, boxes: Sequence[tuple[PlanRef, int, datetime]]) -> None:

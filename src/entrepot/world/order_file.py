@@ -241,12 +241,20 @@ def read_lines(path: Path, options: ReadOptions) -> CheckedFile:
     return CheckedFile(facts, read)
 
 
+def first_date(checked: CheckedFile, options: ReadOptions) -> date:
+    """Return the date of the earliest line as it will be played; without any well-formed line, today."""
+    dates = [line.on for line in checked.read.lines]
+    return min(dates) + timedelta(days=_shift_days(dates, options)) if dates else options.today
+
+
+def _shift_days(dates: Sequence[date], options: ReadOptions) -> int:
+    return (options.today - timedelta(days=1) - max(dates)).days if dates and options.date_mode is DateMode.SHIFT else 0
+
+
 def decide_lines(checked: CheckedFile, options: ReadOptions) -> ReadFile:
     """Decide every line of a checked file by the options' rules; a checked file is decided once."""
     facts, read, zone = checked.facts, checked.read, _zone(options.time_zone)
-    file_value, shift_days = read.value(options.currency), 0
-    if options.date_mode is DateMode.SHIFT and read.lines:
-        shift_days = (options.today - timedelta(days=1) - max(line.on for line in read.lines)).days
+    file_value, shift_days = read.value(options.currency), _shift_days([line.on for line in read.lines], options)
     lines = shift_lines(read.lines, shift_days, zone)
     read.lines.clear()
     found = classify_lines(lines, options.currency, options.served_countries, options.refuse_sale)

@@ -87,7 +87,7 @@ def test_a_prohibited_lane_is_refused_with_the_remedy():
 
 
 def test_states_of_a_declaration():
-    assert DECLARATION_STATES.terminal == {"refused", "released", "cancelled"}
+    assert DECLARATION_STATES.terminal == {"refused", "cancelled", "withdrawn"}
     assert DECLARATION_STATES.sources_of("released") == ["held", "submitted"]
 
 

@@ -1,5 +1,7 @@
 """Proofs of the stock book: laws 1 and 2, each naming the rows that break it."""
 
+import uuid
+
 from entrepot.base.sql import Conn, fetch
 
 
@@ -69,7 +71,7 @@ async def prove_reservations(conn: Conn) -> tuple[int, list[str]]:
     return int(counted[0][0]), [str(row[0]) for row in rows]
 
 
-async def read_open_holders(conn: Conn) -> list[tuple[object, object]]:
+async def read_open_holders(conn: Conn) -> list[tuple[uuid.UUID, uuid.UUID]]:
     """Return (merchant, holder) of every open reservation, so that its owner can be shown to be alive."""
     rows = await fetch(conn, "select distinct merchant_id, holder_id from stock_reservation where open_quantity > 0 order by 1, 2")
     return [(row[0], row[1]) for row in rows]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from entrepot.base.batching import batch
-from entrepot.base.sql import Conn, fetch
+from entrepot.base.sql import Conn, Row, fetch
 from entrepot.books.stock.model import Available, Location, StockKey
 
 
@@ -202,32 +202,45 @@ async def list_moves(conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid.UUI
     return [MoveRow(*row) for row in rows]
 
 
+_NET = f"""
+    with moved as (
+        select m.merchant_id, m.{{key}} as key_id, m.to_location_id as location_id, m.quantity
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(keys)s::uuid[])) as t(merchant_id, key_id)
+        join stock_move m on m.merchant_id = t.merchant_id and m.{{key}} = t.key_id
+        union all
+        select m.merchant_id, m.{{key}}, m.from_location_id, -m.quantity
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(keys)s::uuid[])) as t(merchant_id, key_id)
+        join stock_move m on m.merchant_id = t.merchant_id and m.{{key}} = t.key_id
+    )
+    select v.key_id, {_LOCATION}, sum(v.quantity)::bigint
+    from moved v join stock_location l on l.merchant_id = v.merchant_id and l.location_id = v.location_id
+    where l.place_code = %(place)s
+    group by v.key_id, {_LOCATION} having sum(v.quantity) <> 0
+    order by v.key_id, {_LOCATION}
+"""
+
+
 @batch
 async def read_caused(
     conn: Conn, merchant_ids: Sequence[uuid.UUID], cause_ids: Sequence[uuid.UUID], place_code: str
 ) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
     """Return what each cause brought to a pseudo place less what it took from there, with lots and owners; zeros are left out."""
-    rows = await fetch(
-        conn,
-        f"""
-        with moved as (
-            select m.merchant_id, m.cause_id, m.to_location_id as location_id, m.quantity
-            from (select distinct * from unnest(%(merchants)s::uuid[], %(causes)s::uuid[])) as t(merchant_id, cause_id)
-            join stock_move m on m.merchant_id = t.merchant_id and m.cause_id = t.cause_id
-            union all
-            select m.merchant_id, m.cause_id, m.from_location_id, -m.quantity
-            from (select distinct * from unnest(%(merchants)s::uuid[], %(causes)s::uuid[])) as t(merchant_id, cause_id)
-            join stock_move m on m.merchant_id = t.merchant_id and m.cause_id = t.cause_id
-        )
-        select v.cause_id, {_LOCATION}, sum(v.quantity)::bigint
-        from moved v join stock_location l on l.merchant_id = v.merchant_id and l.location_id = v.location_id
-        where l.place_code = %(place)s
-        group by v.cause_id, {_LOCATION} having sum(v.quantity) <> 0
-        order by v.cause_id, {_LOCATION}
-        """,
-        {"merchants": list(merchant_ids), "causes": list(cause_ids), "place": place_code},
-    )
-    caused: dict[tuple[uuid.UUID, uuid.UUID], list[Held]] = {}
+    params = {"merchants": list(merchant_ids), "keys": list(cause_ids), "place": place_code}
+    return _by_key(await fetch(conn, _NET.format(key="cause_id"), params))
+
+
+@batch
+async def read_posted(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], posting_ids: Sequence[uuid.UUID], place_code: str
+) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
+    """Return what each posting brought to a pseudo place less what it took from there, with lots and owners; zeros are left out."""
+    params = {"merchants": list(merchant_ids), "keys": list(posting_ids), "place": place_code}
+    return _by_key(await fetch(conn, _NET.format(key="posting_id"), params))
+
+
+def _by_key(rows: Sequence[Row]) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
+    """Group rows under merchant and key."""
+    found: dict[tuple[uuid.UUID, uuid.UUID], list[Held]] = {}
     for row in rows:
-        caused.setdefault((row[1], row[0]), []).append(Held(Location(*row[1:9]), int(row[9])))
-    return caused
+        found.setdefault((row[1], row[0]), []).append(Held(Location(*row[1:9]), int(row[9])))
+    return found

@@ -140,17 +140,18 @@ async def _insert_reservations(conn: Conn, asks: Sequence[ReservationAsk]) -> No
 
 _LET_GO = """
     with old as (
-        select r.merchant_id, r.holder_id, r.line_no, r.part_no, least(t.quantity, r.open_quantity) as quantity
+        select r.merchant_id, r.holder_id, r.line_no, r.part_no, least(t.quantity, r.short_quantity) as short,
+               least(t.quantity - least(t.quantity, r.short_quantity), r.open_quantity) as quantity
         from stock_reservation r
         join unnest(%(merchants)s::uuid[], %(holders)s::uuid[], %(lines)s::int[], %(parts)s::int[], %(quantities)s::bigint[])
              as t(merchant_id, holder_id, line_no, part_no, quantity)
           on r.merchant_id = t.merchant_id and r.holder_id = t.holder_id and r.line_no = t.line_no and r.part_no = t.part_no
-        where r.open_quantity > 0
+        where r.open_quantity > 0 or r.short_quantity > 0
         order by r.merchant_id, r.holder_id, r.line_no, r.part_no for update of r
     ), gone as (
         update stock_reservation r
-        set open_quantity = r.open_quantity - old.quantity,
-            state = case when r.open_quantity = old.quantity then 'released' else r.state end
+        set open_quantity = r.open_quantity - old.quantity, short_quantity = r.short_quantity - old.short,
+            state = case when r.short_quantity > old.short then 'short' when r.open_quantity = old.quantity then 'released' else 'held' end
         from old
         where r.merchant_id = old.merchant_id and r.holder_id = old.holder_id and r.line_no = old.line_no and r.part_no = old.part_no
         returning r.merchant_id, r.stock_item_id, r.place_code, r.owner_id, r.condition_code, r.customs_status, r.pool_code,
@@ -163,13 +164,16 @@ _LET_GO = """
           and a.condition_code = b.condition_code and a.customs_status = b.customs_status and a.pool_code = b.pool_code
         returning 1
     )
-    select merchant_id, holder_id, line_no, part_no, quantity from gone order by merchant_id, holder_id, line_no, part_no
+    select merchant_id, holder_id, line_no, part_no, quantity from gone where quantity > 0 order by merchant_id, holder_id, line_no, part_no
 """
 
 
 @batch
 async def release_units(conn: Conn, parts: Sequence[Consumption]) -> list[Consumption]:
-    """Give held units back to availability; return what each reservation really gave back, so that a replay gives nothing."""
+    """Give held units back to availability; return what each reservation really gave back, so that a replay gives nothing.
+
+    Units that a reservation is short of go first: they were given back when the shortage arose, and are now settled.
+    """
     if not parts:
         return []
     rows = await fetch(conn, _LET_GO, part_columns(parts))

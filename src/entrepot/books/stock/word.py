@@ -52,7 +52,8 @@ async def read_words(conn: Conn, keys: Sequence[StockKey]) -> dict[StockKey, Wor
         """,
         key_columns(keys),
     )
-    return {keys[row[0] - 1]: Word(keys[row[0] - 1], int(row[1]), row[2], int(row[3])) for row in rows}
+    stored = {int(row[0]): row for row in rows}
+    return {key: Word(key, int(row[1]), row[2], int(row[3])) for place, key in enumerate(keys, start=1) if (row := stored.get(place)) is not None}
 
 
 async def _store_words(conn: Conn, words: Sequence[Word]) -> set[StockKey]:

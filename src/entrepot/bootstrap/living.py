@@ -1,0 +1,92 @@
+"""What the worker and the world do in a running house: due work in real time, and the world stride by stride at its speed."""
+
+import asyncio
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import structlog
+from psycopg import AsyncConnection
+
+from entrepot.adapters.carrier import demo_carriers
+from entrepot.base.batching import BATCH_LIMIT
+from entrepot.base.clock_store import advance_business_now, read_business_now
+from entrepot.base.sql import Conn
+from entrepot.base.time import RealClock
+from entrepot.bootstrap.database import Pool, in_transaction, open_pool
+from entrepot.bootstrap.outside import FreshOutside, build_outside, read_keyring
+from entrepot.bootstrap.settings import Settings, WorldMode
+from entrepot.flows.run_due import STEPS, run_due
+from entrepot.operations.registry import REGISTRY
+from entrepot.world.ground import STARTS_AT, lay_ground
+from entrepot.world.run import STRIDE, World, open_world
+
+WORKER_PAUSE_S: Final = 2
+WORLD_DAILY: Final = 26
+FIRST_STRIDES: Final = 60
+"""Strides that a new world lives at once, so that a newcomer finds parcels under way."""
+
+
+async def work_due(settings: Settings) -> None:
+    """Take due work in real time until told to stop; without a world the business clock follows the machine's."""
+    outside = FreshOutside(settings)
+    async with open_pool(settings.database_url or "", settings.pool_size) as pool:
+        while True:
+            now = await in_transaction(pool, lambda conn: _tick(conn, settings))
+            if now is not None:
+                await _run_steps(pool, outside, now)
+            await asyncio.sleep(WORKER_PAUSE_S)
+
+
+async def _tick(conn: Conn, settings: Settings) -> datetime | None:
+    """Return the business instant, moved on to the machine's where no world moves it."""
+    if settings.world is WorldMode.OFF:
+        await advance_business_now(conn, RealClock().now())
+    return await read_business_now(conn)
+
+
+async def _run_steps(pool: Pool, outside: FreshOutside, now: datetime) -> None:
+    """Run one batch of every step that is due."""
+    for step_code in STEPS:
+
+        async def run(conn: Conn, step_code: str = step_code) -> int:
+            return await run_due(conn, await outside.current(conn, now), step_code, now, BATCH_LIMIT)
+
+        await in_transaction(pool, run)
+
+
+async def live_on(settings: Settings) -> None:
+    """Open the demo house if it is new, live its first days at once, then go on at the settings' speed."""
+    log = structlog.get_logger(__name__)
+    async with await AsyncConnection.connect(settings.database_url or "", autocommit=True) as conn:
+        world, now = await _wake(conn, settings)
+        log.info("world_started", seed=settings.seed, speed=str(settings.speed), business_at=now.isoformat())
+        first_until = STARTS_AT + FIRST_STRIDES * STRIDE
+        while True:
+            await world.live_stride(now)
+            log.info("world_stride", business_at=now.isoformat(), **world.counts)
+            if now > first_until:
+                await asyncio.sleep(_pause_s(settings.speed))
+            now += STRIDE
+
+
+async def _wake(conn: Conn, settings: Settings) -> tuple[World, datetime]:
+    """Return the world and the next stride: the first one of a new house, else the one after the stored instant."""
+    async with conn.transaction():
+        known = await read_business_now(conn)
+        ground = await lay_ground(conn, REGISTRY, read_keyring(settings), STARTS_AT)
+    now = STARTS_AT if known is None or known <= STARTS_AT else _next_stride(known)
+    outside = build_outside(settings, ground.reference)
+    world = await open_world(conn, outside, demo_carriers(str(settings.seed)), ground, settings.seed, WORLD_DAILY, BATCH_LIMIT, now)
+    return world, now
+
+
+def _next_stride(known: datetime) -> datetime:
+    """Return the first full stride after an instant."""
+    done = (known - STARTS_AT) // STRIDE
+    return STARTS_AT + (done + 1) * STRIDE
+
+
+def _pause_s(speed: Decimal) -> float:
+    """Return the real seconds between two strides."""
+    return float(Decimal(int(STRIDE.total_seconds())) / speed)

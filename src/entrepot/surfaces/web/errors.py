@@ -1,0 +1,75 @@
+"""Errors as people and programs meet them: a page, a notice inside a page, or a problem document (RFC 9457)."""
+
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+from litestar import MediaType, Response
+from litestar.exceptions import HTTPException
+from litestar.response import Redirect
+
+from entrepot.base.errors import EntrepotError
+from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visitor_of
+from entrepot.surfaces.web.render import fill, page
+
+_HEADLINES: Final = {
+    401: "Please sign in",
+    403: "This page is not yours to see",
+    404: "Nothing here",
+    405: "That is not possible here",
+    409: "That does not fit what is stored",
+    422: "Something needs correcting",
+    500: "Something broke on our side",
+    503: "Not available right now",
+}
+_PROBLEM: Final = "application/problem+json"
+
+
+def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[str] | Redirect | Response[dict[str, object]]:
+    """Answer with what the error says: field, value and remedy."""
+    if isinstance(error, SignInRequiredError) and _wants_page(request) and not _is_fragment(request):
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return Redirect(f"/sign-in?next={quote(path if request.method == 'GET' else '/', safe='')}", status_code=303)
+    return _answer(request, error.status, error.code, error.title, error)
+
+
+def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] | Response[dict[str, object]]:
+    """Answer an address or method that is not ours, or a parameter that cannot be read."""
+    status = 404 if error.status_code == 400 and request.method == "GET" else error.status_code
+    title = "There is no such page." if status == 404 else "The request could not be understood."
+    return _answer(request, status, "not_found" if status == 404 else "refused_request", title, None)
+
+
+def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[dict[str, object]]:
+    """Answer a failure of ours without telling more than that, and log all of it."""
+    structlog.get_logger(__name__).error("request_failed", path=request.url.path, method=request.method, exc_info=error)
+    return _answer(request, 500, "internal_error", "The request failed; it was written to the log.", None)
+
+
+def _answer(request: WebRequest, status: int, code: str, title: str, error: EntrepotError | None) -> Response[str] | Response[dict[str, object]]:
+    values: dict[str, object] = {
+        "status": status,
+        "headline": _HEADLINES.get(status, "That did not work"),
+        "title": title,
+        "field": error.field if error is not None else "",
+        "value": str(error.value) if error is not None and error.value is not None else "",
+        "remedy": error.remedy if error is not None else "Check the address, or go back to where you came from.",
+    }
+    if _is_fragment(request):
+        return Response(fill("parts/notice.html", **values), status_code=status, media_type=MediaType.HTML)
+    if _wants_page(request):
+        return page("error.html", visitor_of(request), values, status)
+    problem = {"type": f"urn:entrepot:error:{code}", "code": code, "title": title, "status": status}
+    problem |= {name: values[name] for name in ("field", "value", "remedy") if values[name]}
+    return Response(problem, status_code=status, media_type=_PROBLEM)
+
+
+def _is_fragment(request: WebRequest) -> bool:
+    """Tell whether a part of a page asks."""
+    return "hx-request" in request.headers
+
+
+def _wants_page(request: WebRequest) -> bool:
+    """Tell whether a person's browser asks: whoever names JSON and no HTML gets JSON."""
+    accepted = request.headers.get("accept", "")
+    return "text/html" in accepted or "json" not in accepted

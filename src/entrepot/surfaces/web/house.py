@@ -1,0 +1,99 @@
+"""What pages need of the running process: its database, the outside of the flows, the registry of models and the operator's secrets."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final, Protocol, TypeVar
+
+from litestar.datastructures import State
+from litestar.params import Dependency
+
+from entrepot.base.clock_store import read_business_now
+from entrepot.base.sql import Conn
+from entrepot.base.time import RealClock, monotonic_s
+from entrepot.flows.check_laws import LawResult, check_laws
+from entrepot.flows.outside import Outside
+from entrepot.operations.registry import Registry
+from entrepot.parties.sealing import Keyring
+
+Result = TypeVar("Result")
+
+_PROOF_FRESH_S: Final = 10
+
+
+class Database(Protocol):
+    """The database as pages use it."""
+
+    def reading(self) -> AbstractAsyncContextManager[Conn]:
+        """Give a connection in a transaction that cannot write."""
+        ...
+
+    async def writing(self, work: Callable[[Conn], Awaitable[Result]]) -> Result:
+        """Run work in a transaction and commit it, again after a conflict, so that work must be idempotent by its own keys."""
+        ...
+
+
+class OutsideSource(Protocol):
+    """Where the flows' outside comes from, with reference data that is fresh enough."""
+
+    async def current(self, conn: Conn, now: datetime) -> Outside:
+        """Return the outside for the business instant `now`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The laws as they were proven, when by the machine's clock, and in how many milliseconds."""
+
+    laws: tuple[LawResult, ...]
+    at: datetime
+    elapsed_ms: int
+
+
+class Proofs:
+    """The latest proof of the books; however many ask, one proof runs at a time and serves all of them for some seconds."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._latest: Proof | None = None
+        self._ended_s = 0.0
+
+    async def latest(self, house: "House") -> Proof:
+        """Return the latest proof if it is fresh, else prove again."""
+        async with self._lock:
+            if self._latest is None or monotonic_s() - self._ended_s > _PROOF_FRESH_S:
+                began_s = monotonic_s()
+                async with house.database.reading() as conn:
+                    outside = await house.outside.current(conn, await business_now(conn))
+                    laws = await check_laws(conn, outside.reference)
+                self._ended_s = monotonic_s()
+                self._latest = Proof(tuple(laws), RealClock().now(), int((self._ended_s - began_s) * 1000))
+            return self._latest
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One process's house."""
+
+    database: Database
+    outside: OutsideSource
+    registry: Registry
+    keyring: Keyring
+    proofs: Proofs
+
+
+HouseDep = Annotated[House, Dependency(skip_validation=True)]
+"""A handler's parameter named `house`."""
+
+
+async def business_now(conn: Conn) -> datetime:
+    """Return the business instant of the database, or the real one before the clock was ever set."""
+    return await read_business_now(conn) or RealClock().now()
+
+
+async def provide_house(state: State) -> House:
+    """Return the house that the application opened."""
+    house: House = state.house
+    return house

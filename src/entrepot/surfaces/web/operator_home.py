@@ -1,0 +1,137 @@
+"""The operator's first page: orders by model and state, due work, the books' proof and what happens right now."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from litestar import Response, get
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from entrepot.base.audit import Fact, read_latest_facts
+from entrepot.base.due import count_due
+from entrepot.base.errors import EntrepotError
+from entrepot.base.sql import Conn
+from entrepot.books.money.read import read_totals
+from entrepot.books.stock.read import read_units
+from entrepot.operations.registry import Registry
+from entrepot.orders.model import OrderState
+from entrepot.orders.read import count_orders
+from entrepot.parties.model import MerchantKind
+from entrepot.parties.store import list_merchants
+from entrepot.surfaces.web.access import VisitorDep, require_page
+from entrepot.surfaces.web.house import House, HouseDep, business_now
+from entrepot.surfaces.web.render import fill, page
+
+_FEED_ROWS: Final = 12
+_FEED_READ: Final = 60
+_FEED_PAUSE_S: Final = 1.0
+_BEATS_OF_SILENCE: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of the live feed."""
+
+    fact: Fact
+    merchant: str
+    link: str
+
+
+@get("/operator")
+async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[str]:
+    """Show the house at a glance."""
+    require_page(visitor, visitor.sees_house)
+    async with house.database.reading() as conn:
+        counts = await count_orders(conn)
+        due = await count_due(conn)
+        now = await business_now(conn)
+        facts = await _happenings(conn, await read_latest_facts(conn, _FEED_ROWS))
+        units = dict(await read_units(conn))
+        held = [(account, currency, -posted) for account, currency, posted, _ in await read_totals(conn) if account in {"mer", "rsv"}]
+    values: dict[str, object] = {
+        "states": [str(state) for state in OrderState],
+        "rows": _by_model(counts, house.registry),
+        "due": due,
+        "now": now,
+        "happenings": facts,
+        "units_here": sum(quantity for code, quantity in units.items() if not code.startswith("@")),
+        "units_away": units.get("@carrier", 0) + units.get("@transit", 0),
+        "owed": _by_currency(held),
+        "order_count": sum(count for _, _, count in counts),
+        "open_count": sum(count for _, state, count in counts if state in {OrderState.PAID, OrderState.IN_WORK, OrderState.SHIPPED}),
+    }
+    return page("operator_home.html", visitor, values)
+
+
+@get("/operator/proof")
+async def show_proof(house: HouseDep, visitor: VisitorDep) -> Response[str]:
+    """Prove the books and show the outcome: a part of the operator's page, because it takes a while in a big house."""
+    require_page(visitor, visitor.sees_house)
+    proof = await house.proofs.latest(house)
+    return Response(fill("parts/proof.html", proof=proof), media_type="text/html")
+
+
+@get("/operator/feed")
+async def follow_feed(house: HouseDep, visitor: VisitorDep) -> ServerSentEvent:
+    """Send each new fact as a line for the page."""
+    require_page(visitor, visitor.sees_house)
+    return ServerSentEvent(_feed(house))
+
+
+async def _feed(house: House) -> AsyncGenerator[ServerSentEventMessage]:
+    """Yield facts that were not there when one looked last, oldest first; now and then a comment, so that a dead line is noticed."""
+    seen: set[tuple[object, ...]] | None = None
+    silence = 0
+    while True:
+        try:
+            async with house.database.reading() as conn:
+                facts = await read_latest_facts(conn, _FEED_READ)
+                fresh = [fact for fact in reversed(facts) if seen is not None and _key(fact) not in seen]
+                lines = await _happenings(conn, fresh)
+        except EntrepotError:
+            await asyncio.sleep(_FEED_PAUSE_S * 5)
+            continue
+        seen = {_key(fact) for fact in facts}
+        silence = 0 if lines or silence >= _BEATS_OF_SILENCE else silence + 1
+        for line in lines:
+            yield ServerSentEventMessage(data=fill("parts/happening.html", one=line).strip(), event="fact")
+        if silence == 0 and not lines:
+            yield ServerSentEventMessage(comment="still here")
+        await asyncio.sleep(_FEED_PAUSE_S)
+
+
+def _key(fact: Fact) -> tuple[object, ...]:
+    return (fact.merchant_id, fact.subject_id, fact.fact_code, fact.at)
+
+
+async def _happenings(conn: Conn, facts: Sequence[Fact]) -> list[Happening]:
+    """Name the merchants of facts and lead to their orders."""
+    if not facts:
+        return []
+    names = {one.merchant_id: one.name for one in await list_merchants(conn, MerchantKind.MERCHANT)}
+    return [
+        Happening(fact, names.get(fact.merchant_id, "the house"), f"/orders/{fact.merchant_id}/{fact.subject_id}" if _is_of_order(fact) else "")
+        for fact in facts
+    ]
+
+
+def _is_of_order(fact: Fact) -> bool:
+    """Tell whether a fact's subject is an order."""
+    return fact.fact_code.startswith(("order_", "parcel_")) or "number" in fact.content
+
+
+def _by_model(counts: Sequence[tuple[str, str, int]], registry: Registry) -> list[tuple[str, str, Mapping[str, int]]]:
+    """Return for each model its code, title and orders by state, in the registry's order."""
+    found: dict[str, dict[str, int]] = {code: {} for code in registry.codes}
+    for model_code, state, count in counts:
+        found.setdefault(model_code, {})[state] = count
+    return [(code, registry.plan(code).model.title, states) for code, states in found.items()]
+
+
+def _by_currency(held: Sequence[tuple[str, str, int]]) -> list[tuple[str, int, int]]:
+    """Return for each currency what is payable and what is in reserve."""
+    sums: dict[str, dict[str, int]] = {}
+    for account, currency, minor in held:
+        sums.setdefault(currency, {})[account] = minor
+    return [(currency, accounts.get("mer", 0), accounts.get("rsv", 0)) for currency, accounts in sorted(sums.items()) if any(accounts.values())]

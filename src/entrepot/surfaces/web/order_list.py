@@ -1,0 +1,119 @@
+"""Lists of orders: the whole house's, a merchant's own, a buyer's own; and finding anything by its number."""
+
+import uuid
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from litestar.params import Parameter
+from litestar.response import Redirect
+
+from entrepot.base.errors import RefusedInputError
+from entrepot.base.sql import Conn
+from entrepot.catalogue.store import list_stock_items
+from entrepot.freight.read import read_parcels
+from entrepot.freight.track import find_parcels
+from entrepot.orders.model import OrderState
+from entrepot.orders.read import OrderRow, count_states, find_order, list_orders, list_person_orders
+from entrepot.parties.model import MerchantKind
+from entrepot.parties.store import list_merchants
+from entrepot.surfaces.web.access import Visitor, VisitorDep, require_member, require_page
+from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.render import page
+
+PAGE_ROWS: Final = 50
+
+
+class UnknownOrderStateError(RefusedInputError):
+    """No order is ever in this state; choose one that the page offers."""
+
+
+@get("/orders")
+async def show_orders(
+    house: HouseDep,
+    visitor: VisitorDep,
+    in_state: Annotated[str, Parameter(query="state")] = "",
+    model: str = "",
+    page_no: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+) -> Response[str]:
+    """Show the orders that the visitor may see."""
+    member = require_member(visitor)
+    if visitor.person_id is not None:
+        async with house.database.reading() as conn:
+            mine = await list_person_orders(conn, visitor.person_id, PAGE_ROWS)
+        return page("buyer_orders.html", visitor, {"orders": mine})
+    require_page(visitor, visitor.is_house_or_merchant)
+    if in_state and in_state not in {str(state) for state in OrderState}:
+        raise UnknownOrderStateError("state", in_state, f"Use one of {', '.join(OrderState)}.")
+    if model:
+        house.registry.plan(model)
+    async with house.database.reading() as conn:
+        rows = await list_orders(conn, member.merchant_id, in_state or None, PAGE_ROWS + 1, (page_no - 1) * PAGE_ROWS, model or None)
+        counts = await count_states(conn, member.merchant_id, model or None)
+        names = {one.merchant_id: one.name for one in await list_merchants(conn, MerchantKind.MERCHANT)} if visitor.sees_house else {}
+    titles = {plan.model_code: plan.model.title for plan in house.registry.plans()}
+    shown = rows[:PAGE_ROWS]
+    values: dict[str, object] = {
+        "orders": shown,
+        "tabs": [
+            ("", "All", sum(counts.values())),
+            *((str(state), state.replace("_", " ").capitalize(), counts.get(state, 0)) for state in OrderState),
+        ],
+        "in_state": in_state,
+        "model": model,
+        "titles": titles,
+        "names": names,
+        "page_no": page_no,
+        "has_more": len(rows) > PAGE_ROWS,
+        "sums": _sums(shown),
+        "first": (page_no - 1) * PAGE_ROWS + 1,
+        "query": partial(_query, in_state, model),
+    }
+    return page("orders.html", visitor, values)
+
+
+@get("/search")
+async def search(house: HouseDep, visitor: VisitorDep, q: str = "") -> Response[str] | Redirect:
+    """Find an order, a parcel or a SKU by its number; another merchant's are not found."""
+    require_page(visitor, visitor.is_house_or_merchant)
+    text = q.strip()[:100]
+    async with house.database.reading() as conn:
+        orders = await _orders_named(conn, house, visitor, text) if text else []
+        skus = await _skus_named(conn, visitor, text) if text and not orders else []
+    if len(orders) == 1:
+        return Redirect(f"/orders/{orders[0][0]}/{orders[0][1]}", status_code=303)
+    if len(skus) == 1 and not orders:
+        return Redirect(f"/stock?item={skus[0]}", status_code=303)
+    return page("search.html", visitor, {"text": text, "orders": orders})
+
+
+async def _orders_named(conn: Conn, house: HouseDep, visitor: Visitor, text: str) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """Return the orders with this number, id or tracking number that the visitor may see."""
+    found = [(merchant_id, order_id) for merchant_id, order_id, _ in await find_order(conn, text)]
+    if not found:
+        outside = await house.outside.current(conn, await business_now(conn))
+        parcels = await find_parcels(conn, [(carrier_code, text) for carrier_code in sorted(outside.carriers)])
+        found = [(one.merchant_id, one.order_id) for one in await read_parcels(conn, list(parcels.values()))]
+    return [key for key in found if visitor.sees_house or key[0] == visitor.merchant_id]
+
+
+async def _skus_named(conn: Conn, visitor: Visitor, text: str) -> list[str]:
+    """Return the merchant's own SKU with this code, if there is one."""
+    if visitor.merchant_id is None:
+        return []
+    return [item.sku for item in await list_stock_items(conn, visitor.merchant_id) if item.sku.casefold() == text.casefold()]
+
+
+def _sums(orders: list[OrderRow]) -> list[tuple[str, int]]:
+    """Return the value of the orders shown, by currency."""
+    sums: dict[str, int] = {}
+    for one in orders:
+        sums[one.currency] = sums.get(one.currency, 0) + one.total_minor
+    return sorted(sums.items())
+
+
+def _query(in_state: str, model_code: str, **changed: object) -> str:
+    """Return the list's address with some of its filters changed."""
+    chosen: dict[str, object] = {"state": in_state, "model": model_code, **changed}
+    return "/orders?" + urlencode({name: value for name, value in chosen.items() if value not in {"", 1}})

@@ -1,0 +1,48 @@
+"""The page of one order, for whom it belongs to; to everybody else it does not exist."""
+
+import uuid
+
+from litestar import Response, get
+
+from entrepot.orders.model import Order, OrderState, UnknownOrderError
+from entrepot.orders.read import read_orders
+from entrepot.surfaces.web.access import Visitor, VisitorDep, require_member
+from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.order_view import read_buyer_view, read_full_view
+from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import ORDER_WAY
+
+
+@get("/orders/{merchant_id:uuid}/{order_id:uuid}")
+async def show_order(house: HouseDep, visitor: VisitorDep, merchant_id: uuid.UUID, order_id: uuid.UUID) -> Response[str]:
+    """Show an order to its buyer, its merchant or the house."""
+    require_member(visitor)
+    async with house.database.reading() as conn:
+        found = await read_orders(conn, [merchant_id], [order_id])
+        order = require_own(visitor, found, order_id)
+        if visitor.person_id is not None:
+            view = await read_buyer_view(conn, order, house.registry)
+        else:
+            view = await read_full_view(conn, order, house.registry)
+    template = "buyer_order.html" if visitor.person_id is not None else "order.html"
+    return page(template, visitor, {"view": view, "order": order, "way": way_of(order.state)})
+
+
+def require_own(visitor: Visitor, found: list[Order], order_id: uuid.UUID) -> Order:
+    """Return the order if it is the visitor's to see; another's is told apart in nothing from one that does not exist."""
+    for order in found:
+        if visitor.sees_house or visitor.merchant_id == order.merchant_id or visitor.person_id == order.person_id:
+            return order
+    raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
+
+
+def way_of(state: str) -> list[tuple[str, str]]:
+    """Return the steps of an order as (label, done, now or open); a cancelled order has come no further than its first step."""
+    codes = [code for code, _ in ORDER_WAY]
+    if state == OrderState.CANCELLED:
+        return [("Placed", "done"), ("Cancelled", "now")]
+    reached = codes.index(OrderState(state))
+    return [
+        (label, "done" if index < reached or state == OrderState.SETTLED else "now" if index == reached else "open")
+        for index, (_, label) in enumerate(ORDER_WAY)
+    ]

@@ -1,0 +1,286 @@
+"""Everything there is to tell about one order, gathered for its page: what happened when, who is next, and where the buyer's money goes."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from entrepot.base.audit import Fact, read_acts, read_facts
+from entrepot.base.sql import Conn
+from entrepot.books.money.read import EntryRow, read_order_entries
+from entrepot.books.stock.read import MoveRow, read_moves
+from entrepot.catalogue.store import find_offers
+from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders
+from entrepot.freight.read import Consignment, ParcelTimeline, read_consignments_of_orders, read_parcel_timeline, read_parcels_of_orders
+from entrepot.operations.registry import Registry
+from entrepot.orders.model import Line, LineStanding, Order, OrderState, Payment
+from entrepot.orders.pay import read_payments
+from entrepot.orders.read import PromiseRow, read_lines, read_progress, read_promise_rows
+from entrepot.parties.store import read_merchants
+from entrepot.settlement.store import StoredFee, StoredTax, read_order_fees, read_order_taxes
+from entrepot.sourcing.store import LineDecision, read_decisions
+from entrepot.surfaces.web.words import country, words
+
+_COUNTED: Final = frozenset({"posted", "post"})
+_SHARES: Final = (
+    ("Merchant", ("rsv", "mer")),
+    ("Taxes and duties", ("tax", "duty", "import_tax", "cbec_tax")),
+    ("Fees", ("fee", "fee_tax")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a timeline: when, what, who, and what else is known; `kind` says which source told it."""
+
+    at: datetime
+    what: str
+    who: str
+    detail: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """A line with everything decided about it."""
+
+    line: Line
+    title: str
+    model_title: str
+    progress: LineStanding | None
+    tax: StoredTax | None
+    decision: LineDecision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Where a part of the buyer's money goes; `width` in thousandths of the whole."""
+
+    name: str
+    minor: int
+    start: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPosting:
+    """A posting with its entries."""
+
+    posting_id: uuid.UUID
+    at: datetime
+    kind: str
+    phase: str
+    entries: tuple[EntryRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """One order as its page shows it; what only the merchant and the house may know is empty in a buyer's view."""
+
+    order: Order
+    merchant_name: str
+    merchant_code: str
+    lines: tuple[ShownLine, ...]
+    payment: Payment | None
+    promises: tuple[PromiseRow, ...]
+    consignments: tuple[Consignment, ...]
+    parcels: tuple[ParcelTimeline, ...]
+    declarations: tuple[StoredDeclaration, ...]
+    moments: tuple[Moment, ...]
+    next_action: str
+    moves: tuple[MoveRow, ...] = ()
+    postings: tuple[ShownPosting, ...] = ()
+    shares: tuple[Share, ...] = ()
+    fees: tuple[StoredFee, ...] = ()
+
+    @property
+    def goods_minor(self) -> int:
+        """Price of all goods."""
+        return sum(shown.line.goods_minor for shown in self.lines)
+
+    @property
+    def freight_minor(self) -> int:
+        """Freight that the buyer pays."""
+        return sum(shown.line.freight_minor for shown in self.lines)
+
+    @property
+    def tax_minor(self) -> int:
+        """Tax on top of prices."""
+        return sum(shown.line.tax_on_top_minor for shown in self.lines)
+
+    @property
+    def duty_minor(self) -> int:
+        """Duty that the buyer paid in advance."""
+        return sum(shown.line.duty_minor for shown in self.lines)
+
+
+async def read_buyer_view(conn: Conn, order: Order, registry: Registry) -> OrderView:
+    """Return an order as its buyer may see it: lines, parcels, customs and dates, none of the merchant's or the house's internals."""
+    key = ([order.merchant_id], [order.order_id])
+    lines = await _read_lines(conn, order, registry)
+    merchants = await read_merchants(conn, [order.merchant_id])
+    payments = await read_payments(conn, [order.person_id], [order.checkout_id])
+    consignments = await read_consignments_of_orders(conn, *key)
+    parcels = [await read_parcel_timeline(conn, one.merchant_id, one.parcel_id) for one in await read_parcels_of_orders(conn, *key)]
+    declarations = await read_declarations_of_orders(conn, *key)
+    promises = await read_promise_rows(conn, order.merchant_id, order.order_id)
+    facts = await read_facts(conn, order.merchant_id, [order.order_id])
+    return OrderView(
+        order,
+        merchants[order.merchant_id].name,
+        merchants[order.merchant_id].code,
+        tuple(lines),
+        payments[0] if payments else None,
+        tuple(promises),
+        tuple(consignments),
+        tuple(parcels),
+        tuple(declarations),
+        tuple(sorted([*_fact_moments(facts), *_parcel_moments(parcels), *_customs_moments(declarations)], key=_by_time)),
+        next_for_buyer(order, promises),
+    )
+
+
+async def read_full_view(conn: Conn, order: Order, registry: Registry) -> OrderView:
+    """Return an order with all that the merchant and the house may see: decisions, acts, stock moves, postings and fees."""
+    seen = await read_buyer_view(conn, order, registry)
+    taxes = {one.line_no: one for one in await read_order_taxes(conn, order.merchant_id, order.order_id)}
+    decisions = {one.line_no: one for one in await read_decisions(conn, order.merchant_id, order.order_id)}
+    subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
+    acts = await read_acts(conn, order.merchant_id, subjects)
+    entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
+    act_moments = [Moment(at, words(command), f"{words(kind)} {actor}", note, "act") for at, command, kind, actor, note in acts]
+    return OrderView(
+        order,
+        seen.merchant_name,
+        seen.merchant_code,
+        tuple(
+            ShownLine(one.line, one.title, one.model_title, one.progress, taxes.get(one.line.line_no), decisions.get(one.line.line_no))
+            for one in seen.lines
+        ),
+        seen.payment,
+        seen.promises,
+        seen.consignments,
+        seen.parcels,
+        seen.declarations,
+        tuple(sorted([*seen.moments, *act_moments], key=_by_time)),
+        next_for_house(order, seen.consignments, seen.promises),
+        tuple(await read_moves(conn, order.merchant_id, subjects)),
+        tuple(_postings(entries)),
+        tuple(shares_of(entries, order.currency)),
+        tuple(await read_order_fees(conn, order.merchant_id, order.order_id)),
+    )
+
+
+async def _read_lines(conn: Conn, order: Order, registry: Registry) -> list[ShownLine]:
+    """Return the lines with titles and progress."""
+    lines = await read_lines(conn, [order.merchant_id], [order.order_id])
+    offers = {one.offer_id: one for one in await find_offers(conn, [one.merchant_id for one in lines], [one.offer_id for one in lines])}
+    progress = {one.line_no: one for one in await read_progress(conn, order.merchant_id, order.order_id)}
+    return [
+        ShownLine(
+            one,
+            offers[one.offer_id].title if one.offer_id in offers else one.sku,
+            registry.plan(one.model_code).model.title,
+            progress.get(one.line_no),
+            None,
+            None,
+        )
+        for one in lines
+    ]
+
+
+def next_for_buyer(order: Order, promises: Sequence[PromiseRow]) -> str:
+    """Return what happens next, for the buyer."""
+    last = max((one.to_on for one in promises), default=None)
+    until = f" It should arrive by {last:%-d %B}." if last is not None else ""
+    return {
+        OrderState.AWAITING_PAYMENT: "We wait for your payment to be confirmed; your items are held meanwhile.",
+        OrderState.PAID: f"Your payment arrived. Your order is being prepared.{until}",
+        OrderState.IN_WORK: f"Your order is being packed.{until}",
+        OrderState.SHIPPED: f"Your order is on its way.{until}",
+        OrderState.DELIVERED: "Your order arrived.",
+        OrderState.SETTLED: "Your order arrived.",
+        OrderState.CANCELLED: "This order was cancelled; what you paid goes back to where it came from.",
+    }[OrderState(order.state)]
+
+
+def next_for_house(order: Order, consignments: Sequence[Consignment], promises: Sequence[PromiseRow]) -> str:
+    """Return who does what next, for the merchant and the house."""
+    waiting = sorted((one.ship_by_at, one.doer, one.place_code) for one in consignments if one.state in {"planned", "released", "part_shipped"})
+    last = max((one.to_on for one in promises), default=None)
+    if order.state in {OrderState.PAID, OrderState.IN_WORK} and waiting:
+        ship_by_at, doer, place_code = waiting[0]
+        return f"{words(doer)} packs at {place_code} and hands over by {ship_by_at:%-d %B %H:%M} UTC."
+    return {
+        OrderState.AWAITING_PAYMENT: "The payment provider decides; without an answer the hold ends and everything is given back.",
+        OrderState.PAID: "Customs decides before the order goes to work.",
+        OrderState.IN_WORK: "The packed order waits for its carrier.",
+        OrderState.SHIPPED: f"The carrier delivers{f' by {last:%-d %B}' if last is not None else ''}.",
+        OrderState.DELIVERED: "The reserve is released to the merchant when the days of waiting are over.",
+        OrderState.SETTLED: "Nothing is left to do; the money is in the merchant's balance.",
+        OrderState.CANCELLED: "Nothing is left to do; what was held was given back.",
+    }[OrderState(order.state)]
+
+
+def shares_of(entries: Sequence[EntryRow], currency: str) -> list[Share]:
+    """Return where the buyer's money went so far, in the order's currency, from posted entries; nothing while none is posted."""
+    sums: dict[str, int] = {}
+    for entry in entries:
+        if entry.phase in _COUNTED and entry.currency == currency and entry.account_code not in {"psp", "bank"}:
+            family = entry.account_code.partition(".")[0]
+            name = next((name for name, families in _SHARES if family in families), "Others")
+            sums[name] = sums.get(name, 0) - entry.amount_minor
+    whole = sum(minor for minor in sums.values() if minor > 0)
+    shares: list[Share] = []
+    start = 0
+    for name in [*(name for name, _ in _SHARES), "Others"]:
+        minor = sums.get(name, 0)
+        if minor:
+            width = max(0, minor) * 1000 // whole if whole else 0
+            shares.append(Share(name, minor, start, width))
+            start += width
+    return shares
+
+
+def _postings(entries: Sequence[EntryRow]) -> list[ShownPosting]:
+    """Gather entries by posting, in order of time."""
+    groups: dict[uuid.UUID, list[EntryRow]] = {}
+    for entry in entries:
+        groups.setdefault(entry.posting_id, []).append(entry)
+    return [ShownPosting(key, rows[0].at, rows[0].kind, rows[0].phase, tuple(rows)) for key, rows in groups.items()]
+
+
+def _fact_moments(facts: Sequence[Fact]) -> list[Moment]:
+    return [Moment(one.at, words(one.fact_code), "", "", "fact") for one in facts]
+
+
+def _parcel_moments(parcels: Sequence[ParcelTimeline]) -> list[Moment]:
+    """Return what carriers reported, with the parcel's number as evidence."""
+    return [
+        Moment(event.occurred_at, f"Parcel {words(event.code).lower()}", words(event.source), _seen_at(event.place, one), "parcel")
+        for one in parcels
+        for event in one.events
+    ]
+
+
+def _seen_at(place: str, timeline: ParcelTimeline) -> str:
+    tracking = timeline.parcel.tracking_number or "no number yet"
+    return f"{place}, {tracking}" if place else tracking
+
+
+def _customs_moments(declarations: Sequence[StoredDeclaration]) -> list[Moment]:
+    return [
+        Moment(
+            one.state_at,
+            f"{words(one.declaration.kind)} declaration {one.state}",
+            f"Customs {country(one.declaration.ship_to)}",
+            one.cause_code.replace("_", " "),
+            "customs",
+        )
+        for one in declarations
+    ]
+
+
+def _by_time(moment: Moment) -> tuple[datetime, str]:
+    return (moment.at, moment.what)

@@ -1,0 +1,138 @@
+"""What an offer costs to somebody's door and when it arrives, as product pages and the checkout show it."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from entrepot.base.errors import EntrepotError
+from entrepot.base.ids import derived_id
+from entrepot.base.sql import Conn
+from entrepot.catalogue.model import Marketplace
+from entrepot.flows.order_to_cash import quote_checkouts
+from entrepot.flows.outside import Outside
+from entrepot.flows.plan_checkout import CheckoutPlan
+from entrepot.operations.model import Channel, Step
+from entrepot.orders.model import LineAsk, OrderRequest
+from entrepot.parties.people import anonymous_buyer_id
+from entrepot.sourcing.model import Place
+
+_PREFIX_LENGTH: Final = 3
+_ANY_METHOD: Final = "invoice"
+_WORKING_DAYS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteAsk:
+    """So many units of an offer of a store, to a country."""
+
+    merchant_id: uuid.UUID
+    offer_id: uuid.UUID
+    quantity: int
+    country_code: str
+    postcode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price to the door in minor units of the store's currency, and the days on which the parcel should arrive."""
+
+    currency: str
+    goods_minor: int
+    freight_minor: int
+    tax_minor: int
+    included_tax_minor: int
+    duty_minor: int
+    total_minor: int
+    at_door_minor: int
+    from_on: date
+    to_on: date
+    place: Place
+    to_country_code: str
+    crosses_border: bool
+    order_within: str
+    ships_by: str
+    carrier_code: str
+
+    @property
+    def all_in_minor(self) -> int:
+        """What the buyer pays in the end: now and at the door."""
+        return self.total_minor + self.at_door_minor
+
+
+async def quote_offers(
+    conn: Conn, outside: Outside, marketplace: Marketplace, asks: Sequence[QuoteAsk], now: datetime
+) -> list[Quote | EntrepotError]:
+    """Quote offers in one go; a refusal says why the offer cannot be had there now."""
+    requests = [_request(marketplace, ask, now) for ask in asks]
+    plans = await quote_checkouts(conn, outside, requests)
+    return [plan if isinstance(plan, EntrepotError) else _quote(plan, outside, now) for plan in plans]
+
+
+def _request(marketplace: Marketplace, ask: QuoteAsk, now: datetime) -> OrderRequest:
+    """Return the checkout that a quote asks about; identity and risk notice are taken as given, the checkout will ask for them."""
+    person_id = anonymous_buyer_id(ask.country_code)
+    return OrderRequest(
+        person_id,
+        derived_id("quote", ask.merchant_id, ask.offer_id, ask.quantity, ask.country_code, ask.postcode),
+        "quote",
+        marketplace.marketplace_code,
+        str(Channel.STORE),
+        ask.country_code,
+        postcode_prefix(ask.postcode),
+        _ANY_METHOD,
+        (LineAsk(ask.merchant_id, ask.offer_id, ask.quantity),),
+        now,
+        identity_id=person_id,
+        has_accepted_risk=True,
+    )
+
+
+def postcode_prefix(postcode: str) -> str:
+    """Return the part of a postcode that decides lanes and points to nobody: the first characters of its first word."""
+    first, *_ = postcode.upper().split() or [""]
+    return first[:_PREFIX_LENGTH]
+
+
+def _quote(plan: CheckoutPlan, outside: Outside, now: datetime) -> Quote:
+    """Sum a planned checkout up."""
+    first = plan.consignments[0]
+    network = outside.reference.network
+    country_code = plan.request.to_country_code
+    at_door = sum(
+        (0 if line.assessed.is_duty_prepaid else line.assessed.duty_minor)
+        + (0 if line.assessed.is_tax_prepaid or line.tax_on_top_minor else line.assessed.tax_minor)
+        for line in plan.lines
+        if line.assessed is not None and not line.plan.uses_quota
+    )
+    return Quote(
+        plan.currency,
+        sum(line.goods_minor for line in plan.lines),
+        sum(line.freight_minor for line in plan.lines),
+        sum(line.tax_on_top_minor for line in plan.lines),
+        sum(line.tax.tax_minor for line in plan.lines) if not any(line.tax_on_top_minor for line in plan.lines) else 0,
+        sum(line.duty_minor for line in plan.lines),
+        plan.total_minor,
+        at_door,
+        min(one.window.from_on for one in plan.consignments),
+        max(one.window.to_on for one in plan.consignments),
+        first.place,
+        country_code,
+        network.crosses_border(first.place.place_code, country_code),
+        order_within(first.place, now),
+        str(first.plan.doer(Step.PACK)),
+        first.lane.carrier_code,
+    )
+
+
+def order_within(place: Place, now: datetime) -> str:
+    """Return how long the place still takes orders for today, such as "3 h 12 min", or nothing when the cut-off has passed or nobody works."""
+    local = now.astimezone(ZoneInfo(place.time_zone))
+    cut_off = local.replace(hour=place.cutoff_hour, minute=0, second=0, microsecond=0) if place.cutoff_hour < 24 else local
+    left = cut_off - local
+    if local.weekday() >= _WORKING_DAYS or left <= timedelta():
+        return ""
+    minutes = int(left.total_seconds()) // 60
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,87 @@
+"""All pages in one list, with what they have in common."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Message, Scope
+
+from entrepot.base.errors import EntrepotError
+from entrepot.surfaces.web.access import provide_form, provide_visitor
+from entrepot.surfaces.web.bundles import show_bundle
+from entrepot.surfaces.web.checkout import do_checkout, show_checkout, show_confirmation
+from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
+from entrepot.surfaces.web.house import provide_house
+from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
+from entrepot.surfaces.web.operations_page import show_operations
+from entrepot.surfaces.web.operator_home import follow_feed, show_operator_home, show_proof
+from entrepot.surfaces.web.order_list import search, show_orders
+from entrepot.surfaces.web.order_page import show_order
+from entrepot.surfaces.web.sign_in import do_sign_in, do_sign_out, first_page, show_sign_in
+from entrepot.surfaces.web.stock_pages import show_stock
+from entrepot.surfaces.web.storefront import choose_store, show_product, show_store
+
+_SECURITY_HEADERS: Final = (
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+            b"frame-ancestors 'none'; base-uri 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+def routes() -> list[HTTPRouteHandler]:
+    """Return every page and the bundles that browsers load."""
+    return [
+        show_bundle,
+        first_page,
+        show_sign_in,
+        do_sign_in,
+        do_sign_out,
+        show_operator_home,
+        show_proof,
+        follow_feed,
+        show_orders,
+        show_order,
+        search,
+        show_stock,
+        show_trial_balance,
+        show_account,
+        show_posting,
+        show_operations,
+        choose_store,
+        show_store,
+        show_product,
+        show_checkout,
+        do_checkout,
+        show_confirmation,
+    ]
+
+
+def dependencies() -> dict[str, Provide]:
+    """Return what handlers may ask for by name."""
+    return {"house": Provide(provide_house), "visitor": Provide(provide_visitor), "form": Provide(provide_form)}
+
+
+def exception_handlers() -> dict[int | type[Exception], Callable[..., Any]]:
+    """Return how errors become answers."""
+    return {EntrepotError: show_entrepot_error, HTTPException: show_http_error, Exception: show_failure}
+
+
+async def add_security_headers(message: Message, scope: Scope) -> None:
+    """Give every answer the headers that keep foreign code and frames out, and pages out of caches."""
+    if message["type"] != "http.response.start":
+        return
+    headers = [*message["headers"], *_SECURITY_HEADERS]
+    if not scope["path"].startswith("/static/"):
+        known = {name.lower() for name, _ in headers}
+        headers += [_NO_STORE] if b"cache-control" not in known else []
+    message["headers"] = headers

@@ -1,0 +1,97 @@
+"""Signing in and out, and the way to one's own first page."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from litestar import Response, get, post
+from litestar.params import Parameter
+from litestar.response import Redirect
+
+from entrepot.base.ids import RandomIds, derived_id
+from entrepot.base.sql import Conn
+from entrepot.base.time import RealClock
+from entrepot.parties.accounts import MERCHANT_ROLES, SignIn, SignInOutcome, StaffRole
+from entrepot.parties.demo import DemoSignIn, read_seed_parties
+from entrepot.parties.sign_in import find_active_staff, sign_in, sign_out
+from entrepot.surfaces.web.access import (
+    SESSION_COOKIE,
+    FormDep,
+    VisitorDep,
+    WebRequest,
+    ended_session_cookie,
+    session_cookie,
+    visit_cookie,
+)
+from entrepot.surfaces.web.house import House, HouseDep
+from entrepot.surfaces.web.render import page
+
+_FIRST_PAGES: Final[Mapping[StaffRole | None, str]] = {
+    None: "/store",
+    StaffRole.BUYER: "/store",
+    StaffRole.OPERATOR: "/operator",
+    StaffRole.FINANCE: "/operator",
+    StaffRole.AGENT: "/orders",
+    StaffRole.WAREHOUSE: "/operations",
+    **dict.fromkeys((StaffRole(role) for role in MERCHANT_ROLES), "/orders"),
+}
+
+
+@get("/")
+async def first_page(visitor: VisitorDep) -> Redirect:
+    """Lead everybody to the page they begin with."""
+    return Redirect(_FIRST_PAGES[visitor.role], status_code=303)
+
+
+@get("/sign-in")
+async def show_sign_in(
+    request: WebRequest, house: HouseDep, visitor: VisitorDep, then: Annotated[str, Parameter(query="next")] = "/"
+) -> Response[str]:
+    """Show the form, and in a demo house the public sign-ins."""
+    values = {"next": _inside(then), "login": "", "problem": "", "demo": await _demo_sign_ins(house)}
+    return page("sign_in.html", visitor, values, cookies=[] if visitor.member else [visit_cookie(request, visitor)])
+
+
+@post("/sign-in", status_code=200)
+async def do_sign_in(request: WebRequest, house: HouseDep, visitor: VisitorDep, form: FormDep) -> Response[str] | Redirect:
+    """Check login and password; a refusal is told on the page and counted."""
+    login, then = form.get("login", ""), _inside(form.get("next", "/"))
+
+    async def check(conn: Conn) -> SignIn:
+        return await sign_in(conn, RandomIds(), login, form.get("password", ""), visitor.origin, RealClock().now())
+
+    told = await house.database.writing(check)
+    if told.outcome is SignInOutcome.SIGNED_IN and told.token is not None:
+        return Redirect(then, status_code=303, cookies=[session_cookie(request, told.token)])
+    status, problem = 401, "Login or password is wrong. Check both and try again."
+    if told.retry_at is not None:
+        minutes = max(1, -(-int((told.retry_at - RealClock().now()).total_seconds()) // 60))
+        status, problem = 429, f"Too many attempts. Wait {minutes} {'minute' if minutes == 1 else 'minutes'}, then try again."
+    values = {"next": then, "login": login, "problem": problem, "demo": await _demo_sign_ins(house)}
+    return page("sign_in.html", visitor, values, status)
+
+
+@post("/sign-out", status_code=200)
+async def do_sign_out(request: WebRequest, house: HouseDep, form: FormDep) -> Redirect:
+    """End the session."""
+    _ = form
+
+    async def end(conn: Conn) -> bool:
+        return await sign_out(conn, request.cookies.get(SESSION_COOKIE, ""), RealClock().now())
+
+    await house.database.writing(end)
+    return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(request)])
+
+
+def _inside(address: str) -> str:
+    """Return an address of this site, whatever was asked for."""
+    return address if address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable() else "/"
+
+
+async def _demo_sign_ins(house: House) -> list[DemoSignIn]:
+    """Return the demo's public sign-ins that exist in this house."""
+    seed = read_seed_parties().sign_ins
+    ids: dict[uuid.UUID, DemoSignIn] = {derived_id("demo_staff", row.login): row for row in seed}
+    async with house.database.reading() as conn:
+        known = await find_active_staff(conn, list(ids))
+    return [row for staff_id, row in ids.items() if staff_id in known]

@@ -1,0 +1,116 @@
+"""A merchant's stock: what lies where, what is promised, and every move behind it."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from litestar.params import Parameter
+
+from entrepot.base.sql import Conn
+from entrepot.books.stock.read import list_availability, list_locations, list_moves
+from entrepot.catalogue.model import UnknownStockItemError
+from entrepot.catalogue.store import list_stock_items, read_texts
+from entrepot.parties.model import Merchant, MerchantKind, UnknownMerchantError
+from entrepot.parties.store import list_merchants
+from entrepot.surfaces.web.access import Visitor, VisitorDep, require_page
+from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.render import page
+
+_ROWS: Final = 100
+_MOST_LOCATIONS: Final = 2000
+_VIEWS: Final = (("available", "Available"), ("balances", "Balances"), ("moves", "Moves"))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedItem:
+    """A stock item as people know it."""
+
+    sku: str
+    title: str
+
+
+@get("/stock")
+async def show_stock(
+    house: HouseDep,
+    visitor: VisitorDep,
+    view: str = "available",
+    merchant: str = "",
+    item: str = "",
+    page_no: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+) -> Response[str]:
+    """Show one merchant's stock; the house chooses the merchant."""
+    require_page(visitor, visitor.is_house_or_merchant)
+    view = view if view in dict(_VIEWS) else "available"
+    async with house.database.reading() as conn:
+        merchants = await list_merchants(conn, MerchantKind.MERCHANT)
+        chosen = choose_merchant(visitor, merchants, merchant)
+        items = await _named_items(conn, chosen.merchant_id) if chosen is not None else {}
+        item_id = _item_id(items, item)
+        values: dict[str, object] = {"available": [], "held": [], "moves": [], "has_more": False}
+        if chosen is not None and view == "available":
+            rows = await list_availability(conn, chosen.merchant_id)
+            values["available"] = [row for row in rows if item_id is None or row.key.stock_item_id == item_id]
+        elif chosen is not None and view == "balances":
+            values["held"] = await list_locations(conn, chosen.merchant_id, item_id, _MOST_LOCATIONS)
+        elif chosen is not None:
+            moves = await list_moves(conn, chosen.merchant_id, item_id, _ROWS + 1, (page_no - 1) * _ROWS)
+            values |= {"moves": moves[:_ROWS], "has_more": len(moves) > _ROWS}
+    code = merchant if visitor.sees_house else ""
+    values |= {
+        "view": view,
+        "views": _VIEWS,
+        "merchants": merchants if visitor.sees_house else [],
+        "merchant": chosen,
+        "items": items,
+        "item": item,
+        "page_no": page_no,
+        "query": partial(_query, view, code, item),
+    }
+    return page("stock.html", visitor, values)
+
+
+def choose_merchant(visitor: Visitor, merchants: list[Merchant], code: str) -> Merchant | None:
+    """Return the visitor's own merchant, or for the house the one it names, at first the first of the list."""
+    if visitor.merchant_id is not None:
+        mine = next(one for one in merchants if one.merchant_id == visitor.merchant_id)
+        if code not in {"", mine.code}:
+            raise UnknownMerchantError("merchant", code, "Open the page from your own menu.")
+        return mine
+    if not code:
+        return merchants[0] if merchants else None
+    named = next((one for one in merchants if one.code == code), None)
+    if named is None:
+        raise UnknownMerchantError("merchant", code, "Choose a merchant from the list.")
+    return named
+
+
+async def _named_items(conn: Conn, merchant_id: uuid.UUID) -> dict[uuid.UUID, NamedItem]:
+    """Return a merchant's stock items with their English titles, by id."""
+    items = await list_stock_items(conn, merchant_id)
+    texts = await read_texts(conn, sorted({one.product_id for one in items}))
+    return {one.stock_item_id: NamedItem(one.sku, _title(texts.get(one.product_id, {}), one.sku)) for one in items}
+
+
+def _title(texts: Mapping[str, object], sku: str) -> str:
+    text = texts.get("en") or next(iter(texts.values()), None)
+    return str(getattr(text, "title", sku))
+
+
+def _item_id(items: Mapping[uuid.UUID, NamedItem], sku: str) -> uuid.UUID | None:
+    """Return the item with this SKU; no SKU means all."""
+    if not sku:
+        return None
+    found = next((item_id for item_id, named in items.items() if named.sku == sku), None)
+    if found is None:
+        raise UnknownStockItemError("item", sku, "Choose a SKU from the list.")
+    return found
+
+
+def _query(chosen_view: str, merchant: str, chosen_item: str, **changed: object) -> str:
+    """Return the page's address with some of its filters changed."""
+    chosen: dict[str, object] = {"view": chosen_view, "merchant": merchant, "item": chosen_item, **changed}
+    return "/stock?" + urlencode({name: value for name, value in chosen.items() if value not in {"", 1}})

@@ -1,0 +1,180 @@
+"""The stores: what is for sale, and one product with its price to the door and its arrival dates."""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.params import Parameter
+from litestar.response import Redirect
+
+from entrepot.base.errors import EntrepotError
+from entrepot.base.sql import Conn
+from entrepot.catalogue.model import CompetingOffer, Marketplace, require_marketplace
+from entrepot.catalogue.pages import ProductPage, SearchHit, read_product_page, search_offers
+from entrepot.flows.outside import Outside
+from entrepot.operations.model import Step
+from entrepot.operations.registry import Registry
+from entrepot.orders.model import OfferNotLiveError
+from entrepot.parties.store import read_merchants
+from entrepot.surfaces.web.access import HouseNotReadyError, VisitorDep, WebRequest
+from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.quotes import Quote, QuoteAsk, quote_offers
+from entrepot.surfaces.web.render import fill, page
+
+_MOST_HITS: Final = 120
+_MOST_UNITS: Final = 999
+STORE_COOKIE: Final = "entrepot_store"
+
+Quantity = Annotated[int, Parameter(ge=1, le=_MOST_UNITS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A product in a list, with what it costs and when it would arrive, or why it cannot be had now."""
+
+    hit: SearchHit
+    quote: Quote | None
+    sold_by: str
+    badge: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOffer:
+    """One merchant's offer on a product page."""
+
+    offer: CompetingOffer
+    sold_by: str
+    badge: str
+    needs_identity: bool
+
+
+@get("/store")
+async def choose_store(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Redirect:
+    """Lead to the store that the visitor saw last, else to the first."""
+    _ = visitor
+    async with house.database.reading() as conn:
+        outside = await house.outside.current(conn, await business_now(conn))
+    stores = outside.reference.marketplaces
+    if not stores:
+        raise HouseNotReadyError("marketplaces", 0, "Run `entrepot up` without --no-world, or load marketplaces.")
+    last = request.cookies.get(STORE_COOKIE, "")
+    code = last if last in stores else next((one for one in ("GB", "US") if one in stores), min(stores))
+    return Redirect(f"/store/{code}", status_code=303)
+
+
+@get("/store/{store:str}")
+async def show_store(house: HouseDep, visitor: VisitorDep, store: str, q: str = "", category: str = "", country: str = "") -> Response[str]:
+    """Show what a store sells, or what of it matches the words."""
+    async with house.database.reading() as conn:
+        now = await business_now(conn)
+        outside = await house.outside.current(conn, now)
+        marketplace = require_marketplace(outside.reference.marketplaces, store)
+        country = deliverable(marketplace, country)
+        hits = await search_offers(conn, store, q[:200], _MOST_HITS, now)
+        shown = [hit for hit in hits if category in {"", hit.category_code}]
+        asks = [QuoteAsk(hit.featured.merchant_id, hit.featured.offer_id, 1, country) for hit in shown]
+        quotes = await quote_offers(conn, outside, marketplace, asks, now) if asks else []
+        merchants = await read_merchants(conn, sorted({hit.featured.merchant_id for hit in shown}))
+    values: dict[str, object] = {
+        "cards": [
+            Card(hit, _found(quote), merchants[hit.featured.merchant_id].name, badge_of(house.registry, hit.featured.model_code))
+            for hit, quote in zip(shown, quotes, strict=True)
+        ],
+        "facets": sorted(Counter(hit.category_code for hit in hits).items()),
+        "hit_count": len(hits),
+        "q": q,
+        "category": category,
+        **_store_values(outside, marketplace, country),
+    }
+    return page("store.html", visitor, values)
+
+
+@get("/store/{store:str}/products/{product_id:uuid}")
+async def show_product(
+    request: WebRequest,
+    house: HouseDep,
+    visitor: VisitorDep,
+    store: str,
+    product_id: uuid.UUID,
+    offer: uuid.UUID | None = None,
+    quantity: Quantity = 1,
+    country: str = "",
+    postcode: str = "",
+) -> Response[str]:
+    """Show a product; with another country, postcode or quantity only its price to the door is sent again."""
+    async with house.database.reading() as conn:
+        now = await business_now(conn)
+        outside = await house.outside.current(conn, now)
+        marketplace = require_marketplace(outside.reference.marketplaces, store)
+        country = deliverable(marketplace, country)
+        found = await read_product_page(conn, product_id, store, marketplace.languages[0], now)
+        offers = await _shown_offers(conn, found, house.registry)
+        chosen = choose_offer(offers, found, offer)
+        quote = await _quote_one(conn, outside, marketplace, chosen, (quantity, country, postcode)) if chosen is not None else None
+    values: dict[str, object] = {
+        "found": found,
+        "offers": offers,
+        "chosen": chosen,
+        "quote": _found(quote),
+        "refusal": quote if isinstance(quote, EntrepotError) else None,
+        "quantity": quantity,
+        "postcode": postcode[:12],
+        **_store_values(outside, marketplace, country),
+    }
+    if "hx-request" in request.headers:
+        return Response(fill("parts/quote.html", visitor=visitor, **values), media_type="text/html")
+    return page("product.html", visitor, values)
+
+
+def deliverable(marketplace: Marketplace, country: str) -> str:
+    """Return the country asked for if the store delivers there, else the store's own or the first it delivers to."""
+    codes = marketplace.destination_codes
+    return next(one for one in (country, marketplace.country_code, *codes) if one in codes)
+
+
+def badge_of(registry: Registry, model_code: str) -> str:
+    """Return in a word who ships what is sold by a model: shoppers know people, not models."""
+    plan = registry.plan(model_code)
+    if plan.uses_quota:
+        return "Global"
+    return "Platform" if plan.platform_does(Step.PACK) else "Merchant"
+
+
+def choose_offer(offers: Sequence[ShownOffer], found: ProductPage, offer_id: uuid.UUID | None) -> ShownOffer | None:
+    """Return the offer asked for, else the featured one; an offer that is not for sale here is refused."""
+    wanted = offer_id or (found.featured.offer_id if found.featured is not None else None)
+    if wanted is None:
+        return None
+    chosen = next((one for one in offers if one.offer.offer_id == wanted), None)
+    if chosen is None:
+        raise OfferNotLiveError("offer", str(offer_id), "Choose an offer that the page shows.")
+    return chosen
+
+
+async def _shown_offers(conn: Conn, found: ProductPage, registry: Registry) -> list[ShownOffer]:
+    """Name who sells and who ships each offer."""
+    merchants = await read_merchants(conn, sorted({one.merchant_id for one in found.offers}))
+    return [
+        ShownOffer(one, merchants[one.merchant_id].name, badge_of(registry, one.model_code), registry.plan(one.model_code).needs_identity)
+        for one in found.offers
+    ]
+
+
+async def _quote_one(
+    conn: Conn, outside: Outside, marketplace: Marketplace, chosen: ShownOffer, where: tuple[int, str, str]
+) -> Quote | EntrepotError:
+    quantity, country, postcode = where
+    ask = QuoteAsk(chosen.offer.merchant_id, chosen.offer.offer_id, quantity, country, postcode)
+    return (await quote_offers(conn, outside, marketplace, [ask], await business_now(conn)))[0]
+
+
+def _found(quote: Quote | EntrepotError | None) -> Quote | None:
+    return quote if isinstance(quote, Quote) else None
+
+
+def _store_values(outside: Outside, marketplace: Marketplace, country: str) -> dict[str, object]:
+    """Return what every page of a store shows around its content."""
+    return {"stores": list(outside.reference.marketplaces.values()), "marketplace": marketplace, "country": country}

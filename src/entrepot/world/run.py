@@ -1,0 +1,137 @@
+"""The living world: hour by hour every actor does what it does, through the same flows that people and programs use."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrepot.adapters.bank import BuiltInBank
+from entrepot.adapters.carrier import DemoCarrier
+from entrepot.base.actor import Actor, ActorKind
+from entrepot.base.batching import chunks
+from entrepot.base.clock_store import advance_business_now
+from entrepot.base.sql import Conn
+from entrepot.flows.bill_services import bill_storage
+from entrepot.flows.order_to_cash import EXPIRE, PAY, place_orders
+from entrepot.flows.outside import Outside
+from entrepot.flows.run_due import STEPS, run_due
+from entrepot.flows.settle_period import close_periods, send_payouts
+from entrepot.flows.track import record_tracking
+from entrepot.freight.model import ParcelKey
+from entrepot.freight.read import read_silent_parcels
+from entrepot.operations.model import PlaceKind
+from entrepot.settlement.ports import Bank
+from entrepot.world.carriers import CarrierDesk
+from entrepot.world.floor import work_floors
+from entrepot.world.ground import STARTS_AT, WorldGround, bring_stock
+from entrepot.world.second_thoughts import SecondThoughts
+from entrepot.world.sellers import Sellers
+from entrepot.world.shoppers import Shoppers
+
+BUYER: Final = Actor(ActorKind.BUYER, "demo-buyer", "buyer")
+STRIDE: Final = timedelta(hours=2)
+"""How far the world moves at a time."""
+PAYMENT_MINUTES: Final = (30, 60, 90)
+"""Minutes between two strides at which payments are decided and holds expire."""
+STOCK_DAYS: Final = 14
+"""Days between two waves of stock."""
+
+
+@dataclass(slots=True)
+class World:
+    """All actors over one database; `batch_size` changes nothing in the books."""
+
+    conn: Conn
+    outside: Outside
+    ground: WorldGround
+    seed: int
+    daily: int
+    batch_size: int
+    bank: Bank
+    desk: CarrierDesk
+    shoppers: Shoppers
+    sellers: Sellers
+    thoughts: SecondThoughts
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+
+    def _count(self, what: str, number: int) -> None:
+        """Count what happened."""
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    async def live_stride(self, now: datetime) -> None:
+        """Let one stride pass: stock, buyers, carriers, due work, floors, merchants, second thoughts, money."""
+        async with self.conn.transaction():
+            await advance_business_now(self.conn, now)
+        await self._restock(now)
+        await self._shop(now)
+        await self._carry(now)
+        await self._run_steps(STEPS, now)
+        left = await work_floors(self.conn, self.outside, self._places(), self.batch_size, now)
+        left += await self.sellers.ship(self.conn, self.outside, self.batch_size, now)
+        await self.desk.take(self.conn, left, now)
+        self._count("parcels", len(left))
+        self._count("second_thoughts", await self.thoughts.act(self.conn, self.outside, self.batch_size, now))
+        await self._settle(now)
+        for minutes in PAYMENT_MINUTES:
+            await self._run_steps((PAY, EXPIRE), now + timedelta(minutes=minutes))
+
+    def _places(self) -> list[str]:
+        """Return the platform's places in order of code."""
+        places = self.ground.reference.network.places.values()
+        return sorted(place.place_code for place in places if place.kind != PlaceKind.MERCHANT_SITE)
+
+    async def _restock(self, now: datetime) -> None:
+        """Bring a wave of stock before the first day and every fortnight."""
+        days = (now - STARTS_AT).days
+        if now.hour == STARTS_AT.hour and days % STOCK_DAYS == 0:
+            async with self.conn.transaction():
+                await bring_stock(self.conn, self.outside, self.ground, days // STOCK_DAYS + 1, now)
+
+    async def _shop(self, now: datetime) -> None:
+        """Let buyers order."""
+        for requests in chunks(self.shoppers.requests_at(now), self.batch_size):
+            async with self.conn.transaction():
+                answers = await place_orders(self.conn, self.outside, requests, BUYER)
+            self.thoughts.note_placed([key for answer in answers if answer.state == "placed" for key in answer.orders], now)
+            self._count("orders_placed", sum(answer.state == "placed" for answer in answers))
+            self._count("orders_refused", sum(answer.state == "refused" for answer in answers))
+
+    async def _carry(self, now: datetime) -> None:
+        """Let carriers report."""
+        for events in chunks(self.desk.reports_until(now), self.batch_size):
+            async with self.conn.transaction():
+                await record_tracking(self.conn, self.outside, events, now)
+            self._count("tracking_events", len(events))
+
+    async def _run_steps(self, steps: Iterable[str], now: datetime) -> None:
+        """Run everything of these steps that is due."""
+        for step_code in steps:
+            done = self.batch_size
+            while done:
+                async with self.conn.transaction():
+                    done = await run_due(self.conn, self.outside, step_code, now, self.batch_size)
+                self._count("due_work", done)
+
+    async def _settle(self, now: datetime) -> None:
+        """Close periods on Mondays and bill storage on the first of a month."""
+        if now.hour == 2 and now.weekday() == 0:
+            async with self.conn.transaction():
+                await close_periods(self.conn, self.outside, now)
+            async with self.conn.transaction():
+                await send_payouts(self.conn, self.bank, now)
+        if now.hour == 4 and now.day == 1:
+            async with self.conn.transaction():
+                await bill_storage(self.conn, self.outside, (now - timedelta(days=1)).date(), now)
+
+
+async def open_world(
+    conn: Conn, outside: Outside, carriers: Mapping[str, DemoCarrier], ground: WorldGround, seed: int, daily: int, batch_size: int, at: datetime
+) -> World:
+    """Return a world that goes on from what the database holds at `at`."""
+    desk = CarrierDesk(ground.reference, dict(carriers))
+    moving = await read_silent_parcels(conn, at + timedelta(days=1), 100_000)
+    await desk.take(conn, [ParcelKey(one.merchant_id, one.parcel_id) for one in moving], at)
+    merchants = sorted(ground.house.parties.merchant_ids.values())
+    return World(
+        conn, outside, ground, seed, daily, batch_size, BuiltInBank(), desk, Shoppers(ground, seed, daily), Sellers(seed, merchants), SecondThoughts(seed)
+    )
