@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from tests.factories.house import AT, BUYER, KEYRING, STAFF, find_offer, later, open_house, order_of, put_stock, request
+from tests.factories.house import AT, BUYER, KEYRING, STAFF, find_offer, order_of, put_stock, request
 
 from entrepot.base.clock_store import advance_business_now
 from entrepot.base.due import take_due
@@ -83,8 +83,9 @@ async def stock(conn, merchant, sku, place, quantity, lot="L2409", expires_on=da
     await put_stock(conn, merchant, sku, place, quantity, lot=lot, status="bonded" if place == BONDED else "free")
 
 
-def order(lines, at=AT, identity_id=ORDERER, has_accepted_risk=True, **more):
-    return request(lines, "CN_GP", "CN", at=at, person="demo-buyer-cn", identity_id=identity_id, has_accepted_risk=has_accepted_risk, **more)
+def order(lines, at=AT, identity_id=ORDERER, **more):
+    accepted = {"has_accepted_risk": True} | more
+    return request(lines, "CN_GP", "CN", at=at, person="demo-buyer-cn", identity_id=identity_id, **accepted)
 
 
 async def place(conn, outside, lines, **more):
@@ -164,6 +165,3 @@ async def proofs(conn, outside, at):
         for row in (await prove(conn))[1]
     ]
     return single + [row for law in await check_laws(conn, outside.reference) for row in law.rows]
-
-
-__all__ = ["AT", "BUYER", "STAFF", "later", "open_house", "order_of"]

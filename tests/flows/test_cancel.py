@@ -1,22 +1,27 @@
 """Cancellation at every stage gives back exactly what it took: units, reservations, quota, money, tax and floor work."""
 
-import pytest
-from tests.factories.house import AT, BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
+from dataclasses import replace
 
+import pytest
+from tests.factories.house import BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
+
+from entrepot.adapters.payment_provider import BuiltInProvider
 from entrepot.base.clock_store import advance_business_now
-from entrepot.base.due import Due, take_due
+from entrepot.base.due import take_due
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import fetch
 from entrepot.books.money.read import read_balances, read_order_sums
 from entrepot.flows.cancel import CancelAsk, cancel_units, close_shorts
 from entrepot.flows.check_laws import check_laws
 from entrepot.flows.clear_customs import declare_consignments
-from entrepot.flows.fulfil import MerchantShipment, confirm_shipments, hand_over, pick_and_pack
 from entrepot.flows.floor_moves import post_floor_moves
-from entrepot.flows.order_to_cash import EXPIRE, PAY, expire_holds, honour_payments, place_orders, take_payments
+from entrepot.flows.fulfil import MerchantShipment, _read_stock, confirm_shipments, hand_over, pick_and_pack
+from entrepot.flows.order_to_cash import EXPIRE, PAY, expire_holds, place_orders, take_payments
+from entrepot.flows.pay_back import RETRY, retry_refunds
 from entrepot.flows.release import DECLARE, SHIP_BY
 from entrepot.freight.read import read_consignments_of_orders, read_parcels_of_orders
 from entrepot.orders.pay import read_payments
+from entrepot.orders.ports import MovementAnswer, PaymentAnswer
 from entrepot.orders.read import list_orders, read_allocations, read_orders, read_standings
 from entrepot.warehouse.model import StepOutcome, WorkState
 from entrepot.warehouse.pick import MissingUnits, PickReport, confirm_picks, start_picking
@@ -96,8 +101,6 @@ async def pick(conn, stock, missing=0):
 
 
 async def bring_to(conn, outside, stage):
-    from entrepot.flows.fulfil import _read_stock
-
     queue = await read_queue(conn, "GB-LTN1", WorkState.QUEUED, 100)
     if stage == "packed":
         await pick_and_pack(conn, outside, queue, later(minutes=10))
@@ -225,8 +228,6 @@ async def test_one_by_one_and_together_give_the_same_books(conn):
 
 
 async def test_what_the_picker_did_not_find_is_paid_back(conn):
-    from entrepot.flows.fulfil import _read_stock
-
     _, outside = await open_house(conn)
     key, _ = await platform_order(conn, outside)
     stock = await _read_stock(conn, await fetch(conn, "select distinct merchant_id, stock_item_id, place_code from stock_availability"))
@@ -241,6 +242,38 @@ async def test_what_the_picker_did_not_find_is_paid_back(conn):
     assert told(await cancel(conn, outside, ask(key, 2))) == [("done", 2, 9398)]
     assert await close_shorts(conn, outside, steps, STAFF, later(hours=2)) == []
     assert await broken(conn, outside, later(hours=2)) == []
+
+
+class MoodyProvider(BuiltInProvider):
+    """A provider that gives no money back until it is told to."""
+
+    is_open = False
+
+    async def refund(self, requests):
+        if self.is_open:
+            return await super().refund(requests)
+        return [MovementAnswer(one.refund_id, PaymentAnswer.REFUSED, 0, one.currency, one.at, "", "out_of_order") for one in requests]
+
+
+async def test_what_the_provider_does_not_pay_is_owed_to_the_buyer_and_tried_again(conn):
+    _, outside = await open_house(conn)
+    provider = MoodyProvider()
+    moody = replace(outside, payments=provider)
+    key, before = await platform_order(conn, outside)
+    assert told(await cancel(conn, moody, ask(key, 3))) == [("done", 3, 14097)]
+    assert await sums(conn, key) == {"psp": 14097, "buyer_refund": -14097}
+    assert (await payment_of(conn, key)).refunded_minor == 0
+    assert await fetch(conn, "select state from refund") == [("failed",)]
+    assert await broken(conn, outside, later(hours=1)) == []
+    await retry_refunds(conn, moody, await take_due(conn, RETRY, later(hours=2), 10), later(hours=2))
+    assert await take_due(conn, RETRY, later(hours=2), 10) == []
+    provider.is_open = True
+    for hour in (3, 4):
+        await retry_refunds(conn, moody, await take_due(conn, RETRY, later(hours=hour), 10), later(hours=hour))
+    assert await snapshot(conn) == before
+    assert (await payment_of(conn, key)).refunded_minor == 14097
+    assert await fetch(conn, "select state from refund") == [("paid",)]
+    assert await broken(conn, outside, later(hours=4)) == []
 
 
 # -- before payment --------------------------------------------------------------------------------------------------
@@ -410,7 +443,9 @@ async def test_a_china_order_cancelled_after_release_withdraws_the_declaration(c
     if quantity == 2:
         assert states == [("withdrawn", 1)]
         after = await snapshot(conn)
-        assert {name: after[name] for name in ("units", "availability", "quota")} == {name: before[name] for name in ("units", "availability", "quota")}
+        assert {name: after[name] for name in ("units", "availability", "quota")} == {
+            name: before[name] for name in ("units", "availability", "quota")
+        }
     else:
         assert states == [("withdrawn", 1), ("released", 2)]
     assert await broken(conn, outside, later(hours=2)) == []
@@ -425,4 +460,3 @@ async def test_an_unpaid_china_order_shrinks_with_its_hold(conn):
     assert await snapshot(conn) == before
     assert await broken(conn, outside, later(minutes=2)) == []
     assert await list_orders(conn, None, "awaiting_payment", 10, 0) == []
-    _ = (AT, Due, honour_payments)

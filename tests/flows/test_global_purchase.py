@@ -97,7 +97,7 @@ async def test_the_merchant_is_paid_in_its_own_currency(conn):
     await close_periods(conn, outside, later(days=60))
     await send_payouts(conn, BuiltInBank(), later(days=60))
     (payout,) = await read_payouts(conn, key[0])
-    assert (payout.source_currency, payout.currency) == ("CNY", "AUD")
+    assert (payout.currency, payout.paid_currency, str(payout.state)) == ("CNY", "AUD", "sent")
     assert await proofs(conn, outside, later(days=61)) == []
 
 

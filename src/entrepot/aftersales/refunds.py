@@ -127,6 +127,23 @@ async def read_refunded_units(
     return {(row[0], row[1], row[2]): int(row[3]) for row in rows}
 
 
+async def read_refund_ids(
+    conn: Conn, cause_kind: CauseKind, merchant_ids: Sequence[uuid.UUID], cause_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], uuid.UUID]:
+    """Return the refunds that stand for causes of one kind, by (merchant, cause)."""
+    rows = await fetch(
+        conn,
+        """
+        select r.merchant_id, r.cause_id, r.refund_id from refund r
+        join (select distinct * from unnest(%(merchant_ids)s::uuid[], %(cause_ids)s::uuid[])) as t(merchant_id, cause_id)
+          on r.merchant_id = t.merchant_id and r.cause_id = t.cause_id
+        where r.cause_kind = %(kind)s order by r.merchant_id, r.cause_id
+        """,
+        {"merchant_ids": list(merchant_ids), "cause_ids": list(cause_ids), "kind": str(cause_kind)},
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 async def list_refunds_of_orders(conn: Conn, merchant_id: uuid.UUID, order_ids: Sequence[uuid.UUID]) -> list[StoredRefund]:
     """Return all refunds of a merchant's orders with their lines, oldest first."""
     rows = await fetch(

@@ -105,6 +105,23 @@ async def list_waiting_threads(conn: Conn, merchant_id: uuid.UUID, limit: int) -
     return await _with_messages(conn, merchant_id, rows)
 
 
+async def pick_waiting_threads(conn: Conn, merchant_ids: Sequence[uuid.UUID], thread_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Return those of these threads whose last message is a buyer's that needs an answer."""
+    rows = await fetch(
+        conn,
+        """
+        select t.thread_id from (select distinct * from unnest(%(merchants)s::uuid[], %(threads)s::uuid[])) as t(merchant_id, thread_id)
+        join lateral (
+            select m.author_role, m.needs_answer from message m
+            where m.merchant_id = t.merchant_id and m.thread_id = t.thread_id order by m.at desc, m.message_id desc limit 1
+        ) as last on last.author_role = 'buyer' and last.needs_answer
+        order by t.thread_id
+        """,
+        {"merchants": list(merchant_ids), "threads": list(thread_ids)},
+    )
+    return {row[0] for row in rows}
+
+
 async def _known_threads(conn: Conn, messages: Sequence[Message]) -> set[tuple[uuid.UUID, uuid.UUID]]:
     rows = await fetch(
         conn,

@@ -140,7 +140,8 @@ async def charge_services(
 async def bill_receipts(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
     """Bill what docks received of closed plans: by units and, where a card counts cartons, by those that arrived.
 
-    A plan that announced no boxes counts one carton for each line that came; cartons of several lines fall to them by units.
+    A plan that announced no boxes counts one carton for each line that came; boxes fall to the lines by units, and where the dock noted no box all
+    that were announced count.
     """
     refs = [PlanRef(one.merchant_id, one.subject_id) for one in work]
     plans, lines, boxes = await read_plans_of(conn, refs), await read_inbound_lines(conn, refs), await count_boxes(conn, refs)
@@ -152,7 +153,7 @@ async def bill_receipts(conn: Conn, outside: Outside, work: Sequence[Due], now: 
     services = [
         service
         for ref, listed in received.items()
-        for service in _receipt_services(outside.reference, plans[ref], listed, boxes.get(ref, (0, len(listed)))[1], offers, now)
+        for service in _receipt_services(outside.reference, plans[ref], listed, _cartons(listed, boxes.get(ref)), offers, now)
     ]
     await charge_services(conn, outside.reference, FeeTrigger.RECEIPT, services)
     await finish_due(conn, work, now)
@@ -163,11 +164,19 @@ def _received(line: InboundLine) -> int:
     return line.received_good + line.received_damaged + line.over
 
 
+def _cartons(lines: Sequence[InboundLine], boxes: tuple[int, int] | None) -> list[int]:
+    """Return how many cartons fall to each line of a plan with so many boxes announced and seen."""
+    if boxes is None:
+        return [1] * len(lines)
+    announced, seen = boxes
+    return split_by_weight(seen or announced, [_received(line) for line in lines])
+
+
 def _receipt_services(
     reference: Reference,
     plan: Plan,
     lines: Sequence[InboundLine],
-    carton_count: int,
+    carton_counts: Sequence[int],
     offers: Mapping[ItemKey, Sequence[OfferFacts]],
     now: datetime,
 ) -> list[Service]:
@@ -175,7 +184,7 @@ def _receipt_services(
     place = reference.network.place(plan.place_code)
     on = on_date(plan.ended_at or now, place.time_zone)
     services: list[Service] = []
-    for line, cartons in zip(lines, split_by_weight(carton_count, [_received(line) for line in lines]), strict=True):
+    for line, cartons in zip(lines, carton_counts, strict=True):
         offer = stock_offer(reference, offers.get((line.ref.merchant_id, line.stock_item_id), ()), place, suits_kind(plan.kind))
         if offer is not None:
             inputs = replace(service_inputs(reference, offer, on), units=_received(line), carton_count=cartons)

@@ -1,17 +1,19 @@
 """The calendar of an import, worked out from the file alone: what comes in a week ahead, what is ordered, what arrives, what goes back; pure."""
 
 import hashlib
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
 from entrepot.base.time import next_working_day
-from entrepot.world.order_drafts import BusinessDay, OrderDraft
-from entrepot.world.order_lines import FileLine, ReturnedLine
+from entrepot.world.order_drafts import BusinessDay, OrderDraft, ReturnDraft
+from entrepot.world.order_lines import FileLine
 
 WEEK: Final = timedelta(days=7)
+ASK_WITHIN: Final = timedelta(days=29)
+"""A buyer who is long in sending goods back asks for the return no later than this after they arrived."""
 _DAYS_UNDER_WAY: Final = 3
 """A parcel arrives on the first, second or third working day after it left."""
 
@@ -28,13 +30,21 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A return whose units of one order are asked back long before they are there."""
+
+    draft: ReturnDraft
+    order_key: OrderKey
+
+
+@dataclass(frozen=True, slots=True)
 class ImportStep:
     """One step of an import: a business day of the file, or a day after the last one on which parcels still arrive."""
 
-    number: int
     day: BusinessDay
     incoming: tuple[Incoming, ...]
     arriving: tuple[tuple[OrderDraft, date], ...]
+    asking: tuple[Asking, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +60,26 @@ def plan_calendar(days: Sequence[BusinessDay], today: date) -> Calendar:
     """Plan the steps of a file; what would happen on `today` or later is still under way when the import ends."""
     orders = {(order.on, order.order_number): order for day in days for order in day.orders}
     returned_on = _first_returns(days)
-    arrivals = [(arrival_on(order, returned_on.get(key)), order) for key, order in orders.items()]
+    arrivals = {key: arrival_on(order, returned_on.get(key)) for key, order in orders.items()}
     last_on = days[-1].on if days else today
-    after = sorted({on for on, _ in arrivals if last_on < on < today})
+    after = sorted({on for on in arrivals.values() if last_on < on < today})
     played = [*days, *(BusinessDay(on, (), (), ()) for on in after)]
     dates = [day.on for day in played]
     arriving: list[list[tuple[OrderDraft, date]]] = [[] for _ in played]
-    for on, order in arrivals:
+    for key, on in arrivals.items():
         if on < today:
-            arriving[bisect_left(dates, on)].append((order, on))
+            arriving[bisect_left(dates, on)].append((orders[key], on))
+    asking: list[list[Asking]] = [[] for _ in played]
+    for late in _late_returns(days, arrivals):
+        arrived_on = arrivals[late.order_key]
+        asking[max(bisect_left(dates, arrived_on), bisect_right(dates, arrived_on + ASK_WITHIN) - 1)].append(late)
     opening: list[Incoming] = []
     incoming: list[list[Incoming]] = [[] for _ in played]
     for week in _weeks(days):
         due_on = week.for_week_of - WEEK
         (opening if due_on < dates[0] else incoming[bisect_left(dates, due_on)]).append(week)
-    steps = (ImportStep(n, day, tuple(incoming[n - 1]), tuple(arriving[n - 1])) for n, day in enumerate(played, start=1))
-    return Calendar(tuple(opening), tuple(steps), orders)
+    steps = zip(played, incoming, arriving, asking, strict=True)
+    return Calendar(tuple(opening), tuple(ImportStep(day, *(tuple(part) for part in parts)) for day, *parts in steps), orders)
 
 
 def arrival_on(order: OrderDraft, returned_on: date | None) -> date:
@@ -88,6 +102,14 @@ def _first_returns(days: Iterable[BusinessDay]) -> dict[OrderKey, date]:
     return first
 
 
+def _late_returns(days: Iterable[BusinessDay], arrivals: Mapping[OrderKey, date]) -> Iterator[Asking]:
+    """Yield once each return and order of which units come back later than a buyer may ask."""
+    for day in days:
+        for draft in day.returns:
+            keys = {(part.sale.on, part.sale.order_number): None for line in draft.lines for part in line.parts}
+            yield from (Asking(draft, key) for key in keys if day.on - arrivals[key] > ASK_WITHIN)
+
+
 def _weeks(days: Iterable[BusinessDay]) -> list[Incoming]:
     """Return the units that each week needs, by SKU: sold, or taken out by an adjustment."""
     weeks: dict[date, dict[str, int]] = {}
@@ -101,8 +123,3 @@ def _weeks(days: Iterable[BusinessDay]) -> list[Incoming]:
 def _taken_out(day: BusinessDay) -> Iterable[FileLine]:
     yield from (line for order in day.orders for line in order.lines)
     yield from day.adjustments
-
-
-def is_cancellation(returned: ReturnedLine) -> bool:
-    """Tell whether any unit of a returned line was sold on the same date: it is taken back before it leaves."""
-    return any(part.sale.on == returned.line.on for part in returned.parts)

@@ -26,13 +26,13 @@ from entrepot.operations.model import Channel
 from entrepot.orders.model import LINES_PER_CHECKOUT, LineAsk, OrderRequest
 from entrepot.warehouse.model import WorkState
 from entrepot.warehouse.readers import read_queue
-from entrepot.world.import_calendar import Calendar, ImportStep
+from entrepot.world.import_calendar import Calendar, ImportStep, OrderKey
 from entrepot.world.import_catalogue import IMPORTER, Shop
-from entrepot.world.import_returns import LineRef, TakenBack, cancel_sales, return_sales
+from entrepot.world.import_returns import LineRef, TakenBack, ask_ahead, cancel_sales, return_sales
 from entrepot.world.import_rules import METHOD, reason_of
 from entrepot.world.import_stock import FLOOR, adjust, bring_stock
 from entrepot.world.import_terms import import_defaults
-from entrepot.world.order_drafts import BusinessDay, OrderDraft
+from entrepot.world.order_drafts import BusinessDay, OrderDraft, ReturnDraft
 from entrepot.world.order_lines import FileLine, LineReason, service_reason
 
 BUYER: Final = Actor(ActorKind.BUYER, "order-file", "buyer")
@@ -52,6 +52,11 @@ class Refusals:
     def keep(self, lines: Iterable[FileLine]) -> list[FileLine]:
         """Return the lines that are not refused."""
         return [line for line in lines if line.line_no not in self.reasons] if self.reasons else list(lines)
+
+    def refuse_each(self, lines: Iterable[tuple[FileLine, str]]) -> None:
+        """Refuse lines, each for its reason."""
+        for line, reason in lines:
+            self.refuse([line], reason)
 
     def since(self, before: "Refusals") -> dict[int, str]:
         """Return what was refused after an earlier standing."""
@@ -83,7 +88,7 @@ def line_refs(shop: Shop, draft: OrderDraft, refusals: Refusals) -> dict[int, Li
     for number, part in enumerate(chunks(draft.lines, LINES_PER_CHECKOUT), start=1):
         order_id = order_id_of(checkout_id_of(shop, draft, number), shop.merchant_id, draft.at)
         for line_no, line in enumerate(refusals.keep(part), start=1):
-            refs[line.line_no] = LineRef(shop.merchant_id, order_id, line_no, shop.person_of(draft.buyer_key))
+            refs[line.line_no] = LineRef(shop.merchant_id, order_id, line_no)
     return refs
 
 
@@ -99,12 +104,13 @@ async def play_step(
     await run_all_due(conn, outside, morning)
     await _order(conn, outside, shop, day, refusals, counts)
     await advance_business_now(conn, evening)
-    taken_back = _taken_back(shop, calendar, day, refusals)
-    await cancel_sales(conn, outside, [one for one in taken_back if one.sold_on == day.on], evening)
+    taken_back = _taken_back(shop, calendar, day.returns, refusals)
+    refusals.refuse_each(await cancel_sales(conn, outside, [one for one in taken_back if one.sold_on == day.on], evening))
     await run_all_due(conn, outside, evening)
     await _ship(conn, outside, shop, evening)
     await _arrive(conn, outside, shop, step.arriving, evening)
-    await return_sales(conn, outside, [one for one in taken_back if one.sold_on < day.on], evening)
+    refusals.refuse_each(await return_sales(conn, outside, shop, [one for one in taken_back if one.sold_on < day.on], evening))
+    refusals.refuse_each(await ask_ahead(conn, outside, shop, _asked_ahead(shop, calendar, step, refusals), evening))
     await adjust(conn, shop, day.adjustments)
 
 
@@ -205,20 +211,30 @@ async def _try_alone(conn: Conn, outside: Outside, stopped: Sequence[_Checkout])
 # -- taken back ------------------------------------------------------------------------------------------------------
 
 
-def _taken_back(shop: Shop, calendar: Calendar, day: BusinessDay, refusals: Refusals) -> list[TakenBack]:
-    """Return the parts of earlier sales that go back today; a return of a sale that was refused is refused as well."""
+def _taken_back(shop: Shop, calendar: Calendar, drafts: Iterable[ReturnDraft], refusals: Refusals) -> list[TakenBack]:
+    """Return the parts of earlier sales that go back; a return of a sale that was refused is refused as well."""
     found: list[TakenBack] = []
-    refs: dict[tuple[date, str], dict[int, LineRef]] = {}
-    for draft in day.returns:
+    refs: dict[OrderKey, dict[int, LineRef]] = {}
+    for draft in drafts:
         for returned in draft.lines:
             if len(refusals.keep([part.sale for part in returned.parts])) < len(returned.parts):
                 refusals.refuse([returned.line], LineReason.RETURN_WITHOUT_SALE)
+            if not refusals.keep([returned.line]):
                 continue
             for part in returned.parts:
                 key = (part.sale.on, part.sale.order_number)
                 if key not in refs:
                     refs[key] = line_refs(shop, calendar.orders[key], refusals)
                 found.append(TakenBack(refs[key][part.sale.line_no], part.quantity, part.sale.on, draft.order_number, returned.line))
+    return found
+
+
+def _asked_ahead(shop: Shop, calendar: Calendar, step: ImportStep, refusals: Refusals) -> list[TakenBack]:
+    """Return the units that are asked back today although they come later."""
+    found: list[TakenBack] = []
+    for asking in step.asking:
+        order_ids = {ref.order_id for ref in line_refs(shop, calendar.orders[asking.order_key], refusals).values()}
+        found += [one for one in _taken_back(shop, calendar, [asking.draft], refusals) if one.ref.order_id in order_ids]
     return found
 
 

@@ -15,15 +15,16 @@ from entrepot.flows.bill_services import bill_storage
 from entrepot.flows.order_to_cash import EXPIRE, PAY, place_orders
 from entrepot.flows.outside import Outside
 from entrepot.flows.run_due import STEPS, run_due
-from entrepot.flows.settle_period import close_periods, send_payouts
+from entrepot.flows.settle_period import close_periods, collect_from_processor, send_payouts
 from entrepot.flows.track import record_tracking
-from entrepot.freight.model import ParcelKey
+from entrepot.freight.model import ParcelKey, ParcelState
 from entrepot.freight.read import read_silent_parcels
 from entrepot.operations.model import PlaceKind
 from entrepot.settlement.ports import Bank
 from entrepot.world.carriers import CarrierDesk
 from entrepot.world.floor import work_floors
 from entrepot.world.ground import STARTS_AT, WorldGround, bring_stock
+from entrepot.world.returners import Returners
 from entrepot.world.second_thoughts import SecondThoughts
 from entrepot.world.sellers import Sellers
 from entrepot.world.shoppers import Shoppers
@@ -52,6 +53,7 @@ class World:
     shoppers: Shoppers
     sellers: Sellers
     thoughts: SecondThoughts
+    returners: Returners
     counts: dict[str, int] = field(default_factory=dict[str, int])
 
     def _count(self, what: str, number: int) -> None:
@@ -71,6 +73,7 @@ class World:
         await self.desk.take(self.conn, left, now)
         self._count("parcels", len(left))
         self._count("second_thoughts", await self.thoughts.act(self.conn, self.outside, self.batch_size, now))
+        self._count("returns", await self.returners.act(self.conn, self.outside, self.batch_size, now))
         await self._settle(now)
         for minutes in PAYMENT_MINUTES:
             await self._run_steps((PAY, EXPIRE), now + timedelta(minutes=minutes))
@@ -100,7 +103,9 @@ class World:
         """Let carriers report."""
         for events in chunks(self.desk.reports_until(now), self.batch_size):
             async with self.conn.transaction():
-                await record_tracking(self.conn, self.outside, events, now)
+                recorded = await record_tracking(self.conn, self.outside, events, now)
+            arrived = [one for one in recorded.parcels if one.state is ParcelState.DELIVERED]
+            self.returners.note_delivered(list(dict.fromkeys((one.merchant_id, one.order_id) for one in arrived)), now)
             self._count("tracking_events", len(events))
 
     async def _run_steps(self, steps: Iterable[str], now: datetime) -> None:
@@ -113,7 +118,10 @@ class World:
                 self._count("due_work", done)
 
     async def _settle(self, now: datetime) -> None:
-        """Close periods on Mondays and bill storage on the first of a month."""
+        """Collect from the processor every night, close periods on Mondays, bill storage on the first of a month."""
+        if now.hour == 0:
+            async with self.conn.transaction():
+                await collect_from_processor(self.conn, now)
         if now.hour == 2 and now.weekday() == 0:
             async with self.conn.transaction():
                 await close_periods(self.conn, self.outside, now)
@@ -133,5 +141,16 @@ async def open_world(
     await desk.take(conn, [ParcelKey(one.merchant_id, one.parcel_id) for one in moving], at)
     merchants = sorted(ground.house.parties.merchant_ids.values())
     return World(
-        conn, outside, ground, seed, daily, batch_size, BuiltInBank(), desk, Shoppers(ground, seed, daily), Sellers(seed, merchants), SecondThoughts(seed)
+        conn,
+        outside,
+        ground,
+        seed,
+        daily,
+        batch_size,
+        BuiltInBank(),
+        desk,
+        Shoppers(ground, seed, daily),
+        Sellers(seed, merchants),
+        SecondThoughts(seed),
+        Returners(seed),
     )

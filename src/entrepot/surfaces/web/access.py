@@ -5,11 +5,12 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from litestar import Request
 from litestar.datastructures import Cookie, State
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.errors import ForbiddenError, UnavailableError
@@ -98,9 +99,9 @@ class Visitor:
         return self.role in BOOK_ROLES
 
 
-VisitorDep = Annotated[Visitor, Dependency(skip_validation=True)]
+VisitorDep = NamedDependency[SkipValidation[Visitor]]
 """A handler's parameter named `visitor`."""
-FormDep = Annotated[Mapping[str, str], Dependency(skip_validation=True)]
+FormDep = NamedDependency[SkipValidation[Mapping[str, str]]]
 """A handler's parameter named `form`: the fields of a form that was sent from our own page."""
 
 

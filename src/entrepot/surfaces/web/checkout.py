@@ -31,13 +31,24 @@ from entrepot.parties.people import IdentityClaim
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import FormDep, Visitor, VisitorDep, actor_of, require_page
 from entrepot.surfaces.web.house import House, HouseDep, business_now
-from entrepot.surfaces.web.order_page import way_of
+from entrepot.surfaces.web.order_page import buyer_way_of
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.quotes import QuoteAsk, postcode_prefix, quote_offers
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.storefront import deliverable
+from entrepot.surfaces.web.words import words
 
 _CHINESE_WALLET: Final = "cn_wallet"
+_METHOD_NAMES: Final[Mapping[str, str]] = {
+    "card_ok": "Card",
+    "card_declined": "Card without cover",
+    "card_slow": "Card with a slow bank",
+    "card_timeout": "Card whose bank is down",
+    "card_late": "Card whose bank answers very late",
+    "invoice": "Invoice",
+    "test_wallet": "Test wallet",
+    "cn_wallet": "Chinese wallet",
+}
 _ANSWERS: Final[Mapping[PaymentAnswer, str]] = {
     PaymentAnswer.APPROVED: "approved at once",
     PaymentAnswer.DECLINED: "declined at once",
@@ -118,7 +129,12 @@ async def show_confirmation(house: HouseDep, visitor: VisitorDep, checkout_id: u
             raise UnknownOrderError("checkout_id", str(checkout_id), "Open it from your list of orders.")
         views = [await read_buyer_view(conn, one, house.registry) for one in orders]
         payments = await read_payments(conn, [orders[0].person_id], [checkout_id])
-    values: dict[str, object] = {"views": views, "payment": payments[0], "checkout_id": checkout_id, "ways": [way_of(one.state) for one in orders]}
+    values: dict[str, object] = {
+        "views": views,
+        "payment": payments[0],
+        "checkout_id": checkout_id,
+        "ways": [buyer_way_of(one.state) for one in orders],
+    }
     return page("confirmation.html", visitor, values)
 
 
@@ -139,11 +155,11 @@ def read_wish(form: Mapping[str, str]) -> Wish:
     )
 
 
-def methods_for(currency: str) -> list[tuple[str, str]]:
-    """Return the provider's methods for a currency with how each behaves, the ones that succeed at once first."""
+def methods_for(currency: str) -> list[tuple[str, str, str]]:
+    """Return the provider's methods for a currency with name and behaviour, the ones that succeed at once first."""
     offered = [code for code in METHODS if (code == _CHINESE_WALLET) == (currency == "CNY")]
     offered.sort(key=lambda code: METHODS[code].first_answer is not PaymentAnswer.APPROVED)
-    return [(code, _behaviour(METHODS[code])) for code in offered]
+    return [(code, _METHOD_NAMES.get(code, words(code)), _behaviour(METHODS[code])) for code in offered]
 
 
 def _behaviour(method: PaymentMethod) -> str:

@@ -22,6 +22,7 @@ _HEADLINES: Final = {
     500: "Something broke on our side",
     503: "Not available right now",
 }
+_REMEDIES: Final = {405: "Use the forms of our pages.", 500: "Try again in a moment; tell the operator when it keeps failing."}
 _PROBLEM: Final = "application/problem+json"
 
 
@@ -43,7 +44,7 @@ def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] 
 def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[dict[str, object]]:
     """Answer a failure of ours without telling more than that, and log all of it."""
     structlog.get_logger(__name__).error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-    return _answer(request, 500, "internal_error", "The request failed; it was written to the log.", None)
+    return _answer(request, 500, "internal_error", "The request failed; the operator finds it in the log.", None)
 
 
 def _answer(request: WebRequest, status: int, code: str, title: str, error: EntrepotError | None) -> Response[str] | Response[dict[str, object]]:
@@ -53,7 +54,7 @@ def _answer(request: WebRequest, status: int, code: str, title: str, error: Entr
         "title": title,
         "field": error.field if error is not None else "",
         "value": str(error.value) if error is not None and error.value is not None else "",
-        "remedy": error.remedy if error is not None else "Check the address, or go back to where you came from.",
+        "remedy": error.remedy if error is not None else _REMEDIES.get(status, "Check the address, or go back to where you came from."),
     }
     if _is_fragment(request):
         return Response(fill("parts/notice.html", **values), status_code=status, media_type=MediaType.HTML)

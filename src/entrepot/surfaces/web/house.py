@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from litestar.datastructures import State
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from entrepot.base.clock_store import read_business_now
 from entrepot.base.sql import Conn
@@ -84,7 +85,7 @@ class House:
     proofs: Proofs
 
 
-HouseDep = Annotated[House, Dependency(skip_validation=True)]
+HouseDep = NamedDependency[SkipValidation[House]]
 """A handler's parameter named `house`."""
 
 

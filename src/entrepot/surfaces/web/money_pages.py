@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.money import decimals_of
@@ -57,7 +57,7 @@ async def show_account(
     account: str,
     currency: str,
     merchant: str = _EVERYBODY,
-    page_no: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+    page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show the entries of an account, newest first."""
     require_page(visitor, visitor.sees_books)

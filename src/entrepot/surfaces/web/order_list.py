@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Redirect
 
 from entrepot.base.errors import RefusedInputError
@@ -33,9 +33,9 @@ class UnknownOrderStateError(RefusedInputError):
 async def show_orders(
     house: HouseDep,
     visitor: VisitorDep,
-    in_state: Annotated[str, Parameter(query="state")] = "",
+    in_state: Annotated[str, QueryParameter(name="state")] = "",
     model: str = "",
-    page_no: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+    page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show the orders that the visitor may see."""
     member = require_member(visitor)

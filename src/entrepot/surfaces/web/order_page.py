@@ -25,7 +25,9 @@ async def show_order(house: HouseDep, visitor: VisitorDep, merchant_id: uuid.UUI
         else:
             view = await read_full_view(conn, order, house.registry)
     template = "buyer_order.html" if visitor.person_id is not None else "order.html"
-    return page(template, visitor, {"view": view, "order": order, "way": way_of(order.state)})
+    return page(
+        template, visitor, {"view": view, "order": order, "way": buyer_way_of(order.state) if visitor.person_id is not None else way_of(order.state)}
+    )
 
 
 def require_own(visitor: Visitor, found: list[Order], order_id: uuid.UUID) -> Order:
@@ -34,6 +36,12 @@ def require_own(visitor: Visitor, found: list[Order], order_id: uuid.UUID) -> Or
         if visitor.sees_house or visitor.merchant_id == order.merchant_id or visitor.person_id == order.person_id:
             return order
     raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
+
+
+def buyer_way_of(state: str) -> list[tuple[str, str]]:
+    """Return the steps of an order that concern its buyer: the last one is its arrival."""
+    steps = way_of(state)[: len(ORDER_WAY) - 1]
+    return [*steps[:-1], (steps[-1][0], "done" if state == OrderState.DELIVERED else steps[-1][1])]
 
 
 def way_of(state: str) -> list[tuple[str, str]]:

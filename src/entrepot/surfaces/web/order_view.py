@@ -136,7 +136,7 @@ async def read_buyer_view(conn: Conn, order: Order, registry: Registry) -> Order
         tuple(consignments),
         tuple(parcels),
         tuple(declarations),
-        tuple(sorted([*_fact_moments(facts), *_parcel_moments(parcels), *_customs_moments(declarations)], key=_by_time)),
+        tuple(_in_order(_fact_moments(facts), _parcel_moments(parcels), _customs_moments(declarations))),
         next_for_buyer(order, promises),
     )
 
@@ -149,7 +149,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry) -> OrderV
     subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
     acts = await read_acts(conn, order.merchant_id, subjects)
     entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
-    act_moments = [Moment(at, words(command), f"{words(kind)} {actor}", note, "act") for at, command, kind, actor, note in acts]
+    act_moments = [Moment(at, words(command), _who(kind, actor), note, "act") for at, command, kind, actor, note in acts]
     return OrderView(
         order,
         seen.merchant_name,
@@ -163,7 +163,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry) -> OrderV
         seen.consignments,
         seen.parcels,
         seen.declarations,
-        tuple(sorted([*seen.moments, *act_moments], key=_by_time)),
+        tuple(_in_order(act_moments, seen.moments)),
         next_for_house(order, seen.consignments, seen.promises),
         tuple(await read_moves(conn, order.merchant_id, subjects)),
         tuple(_postings(entries)),
@@ -252,7 +252,8 @@ def _postings(entries: Sequence[EntryRow]) -> list[ShownPosting]:
 
 
 def _fact_moments(facts: Sequence[Fact]) -> list[Moment]:
-    return [Moment(one.at, words(one.fact_code), "", "", "fact") for one in facts]
+    """Return what happened to the order; what carriers reported of its parcels is told by the parcels themselves."""
+    return [Moment(one.at, words(one.fact_code), "", "", "fact") for one in facts if not one.fact_code.startswith("parcel_")]
 
 
 def _parcel_moments(parcels: Sequence[ParcelTimeline]) -> list[Moment]:
@@ -282,5 +283,15 @@ def _customs_moments(declarations: Sequence[StoredDeclaration]) -> list[Moment]:
     ]
 
 
-def _by_time(moment: Moment) -> tuple[datetime, str]:
-    return (moment.at, moment.what)
+def _who(kind: str, actor: str) -> str:
+    """Name an actor once: "Staff anna", "Runner", "Buyer"."""
+    return words(actor) if kind in {"program", actor} else f"{words(kind)} {actor}"
+
+
+def _in_order(*sources: Sequence[Moment]) -> list[Moment]:
+    """Return moments by time; of the same instant, the sources' order tells cause before effect."""
+    return sorted((moment for source in sources for moment in source), key=_time_of)
+
+
+def _time_of(moment: Moment) -> datetime:
+    return moment.at

@@ -24,7 +24,19 @@ def _environment() -> Environment:
         loader=PackageLoader("entrepot.surfaces.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     named = (
-        *(words.words, words.tone, words.money, words.plain_amount, words.number, words.percent, words.day, words.short_day),
+        *(
+            words.words,
+            words.state_words,
+            words.short_title,
+            words.when_brief,
+            words.tone,
+            words.money,
+            words.plain_amount,
+            words.number,
+            words.percent,
+            words.day,
+            words.short_day,
+        ),
         *(words.window, words.when, words.country, words.account, words.place, words.short_id),
     )
     cast("dict[str, object]", environment.filters).update({function.__name__: function for function in named})

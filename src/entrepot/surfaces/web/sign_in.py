@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Redirect
 
 from entrepot.base.ids import RandomIds, derived_id
@@ -45,7 +45,7 @@ async def first_page(visitor: VisitorDep) -> Redirect:
 
 @get("/sign-in")
 async def show_sign_in(
-    request: WebRequest, house: HouseDep, visitor: VisitorDep, then: Annotated[str, Parameter(query="next")] = "/"
+    request: WebRequest, house: HouseDep, visitor: VisitorDep, then: Annotated[str, QueryParameter(name="next")] = "/"
 ) -> Response[str]:
     """Show the form, and in a demo house the public sign-ins."""
     values = {"next": _inside(then), "login": "", "problem": "", "demo": await _demo_sign_ins(house)}

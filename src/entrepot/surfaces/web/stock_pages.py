@@ -8,10 +8,10 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from entrepot.base.sql import Conn
-from entrepot.books.stock.read import list_availability, list_locations, list_moves
+from entrepot.books.stock.read import Held, list_availability, list_locations, list_moves
 from entrepot.catalogue.model import UnknownStockItemError
 from entrepot.catalogue.store import list_stock_items, read_texts
 from entrepot.parties.model import Merchant, MerchantKind, UnknownMerchantError
@@ -40,7 +40,7 @@ async def show_stock(
     view: str = "available",
     merchant: str = "",
     item: str = "",
-    page_no: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+    page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show one merchant's stock; the house chooses the merchant."""
     require_page(visitor, visitor.is_house_or_merchant)
@@ -55,7 +55,7 @@ async def show_stock(
             rows = await list_availability(conn, chosen.merchant_id)
             values["available"] = [row for row in rows if item_id is None or row.key.stock_item_id == item_id]
         elif chosen is not None and view == "balances":
-            values["held"] = await list_locations(conn, chosen.merchant_id, item_id, _MOST_LOCATIONS)
+            values["held"] = _by_sku(items, await list_locations(conn, chosen.merchant_id, item_id, _MOST_LOCATIONS))
         elif chosen is not None:
             moves = await list_moves(conn, chosen.merchant_id, item_id, _ROWS + 1, (page_no - 1) * _ROWS)
             values |= {"moves": moves[:_ROWS], "has_more": len(moves) > _ROWS}
@@ -98,6 +98,17 @@ async def _named_items(conn: Conn, merchant_id: uuid.UUID) -> dict[uuid.UUID, Na
 def _title(texts: Mapping[str, object], sku: str) -> str:
     text = texts.get("en") or next(iter(texts.values()), None)
     return str(getattr(text, "title", sku))
+
+
+def _by_sku(items: Mapping[uuid.UUID, NamedItem], held: list[Held]) -> list[tuple[uuid.UUID, list[Held]]]:
+    """Gather what lies where by item, in order of SKU; buildings first, then where else units are, sources last."""
+    groups: dict[uuid.UUID, list[Held]] = {}
+    for one in held:
+        groups.setdefault(one.location.stock_item_id, []).append(one)
+    return [
+        (item_id, sorted(rows, key=lambda one: (one.location.place_code.startswith("@"), one.location.is_source)))
+        for item_id, rows in sorted(groups.items(), key=lambda group: items[group[0]].sku if group[0] in items else "")
+    ]
 
 
 def _item_id(items: Mapping[uuid.UUID, NamedItem], sku: str) -> uuid.UUID | None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Redirect
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
-from entrepot.catalogue.model import CompetingOffer, Marketplace, require_marketplace
+from entrepot.catalogue.model import CompetingOffer, Marketplace, OfferFacts, require_marketplace
 from entrepot.catalogue.pages import ProductPage, SearchHit, read_product_page, search_offers
+from entrepot.catalogue.store import find_offers
 from entrepot.flows.outside import Outside
 from entrepot.operations.model import Step
 from entrepot.operations.registry import Registry
@@ -28,7 +29,7 @@ _MOST_HITS: Final = 120
 _MOST_UNITS: Final = 999
 STORE_COOKIE: Final = "entrepot_store"
 
-Quantity = Annotated[int, Parameter(ge=1, le=_MOST_UNITS)]
+Quantity = Annotated[int, QueryParameter(ge=1, le=_MOST_UNITS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class ShownOffer:
     sold_by: str
     badge: str
     needs_identity: bool
+    facts: OfferFacts
+    quote: Quote | None
+    refusal: EntrepotError | None
 
 
 @get("/store")
@@ -78,11 +82,12 @@ async def show_store(house: HouseDep, visitor: VisitorDep, store: str, q: str = 
         asks = [QuoteAsk(hit.featured.merchant_id, hit.featured.offer_id, 1, country) for hit in shown]
         quotes = await quote_offers(conn, outside, marketplace, asks, now) if asks else []
         merchants = await read_merchants(conn, sorted({hit.featured.merchant_id for hit in shown}))
+    cards = [
+        Card(hit, _found(quote), merchants[hit.featured.merchant_id].name, badge_of(house.registry, hit.featured.model_code))
+        for hit, quote in zip(shown, quotes, strict=True)
+    ]
     values: dict[str, object] = {
-        "cards": [
-            Card(hit, _found(quote), merchants[hit.featured.merchant_id].name, badge_of(house.registry, hit.featured.model_code))
-            for hit, quote in zip(shown, quotes, strict=True)
-        ],
+        "cards": sorted(cards, key=lambda card: card.quote is None),
         "facets": sorted(Counter(hit.category_code for hit in hits).items()),
         "hit_count": len(hits),
         "q": q,
@@ -111,15 +116,14 @@ async def show_product(
         marketplace = require_marketplace(outside.reference.marketplaces, store)
         country = deliverable(marketplace, country)
         found = await read_product_page(conn, product_id, store, marketplace.languages[0], now)
-        offers = await _shown_offers(conn, found, house.registry)
+        offers = await _shown_offers(conn, found, outside, (quantity, country, postcode))
         chosen = choose_offer(offers, found, offer)
-        quote = await _quote_one(conn, outside, marketplace, chosen, (quantity, country, postcode)) if chosen is not None else None
     values: dict[str, object] = {
         "found": found,
         "offers": offers,
         "chosen": chosen,
-        "quote": _found(quote),
-        "refusal": quote if isinstance(quote, EntrepotError) else None,
+        "quote": chosen.quote if chosen is not None else None,
+        "refusal": chosen.refusal if chosen is not None else None,
         "quantity": quantity,
         "postcode": postcode[:12],
         **_store_values(outside, marketplace, country),
@@ -144,31 +148,45 @@ def badge_of(registry: Registry, model_code: str) -> str:
 
 
 def choose_offer(offers: Sequence[ShownOffer], found: ProductPage, offer_id: uuid.UUID | None) -> ShownOffer | None:
-    """Return the offer asked for, else the featured one; an offer that is not for sale here is refused."""
-    wanted = offer_id or (found.featured.offer_id if found.featured is not None else None)
-    if wanted is None:
-        return None
-    chosen = next((one for one in offers if one.offer.offer_id == wanted), None)
-    if chosen is None:
-        raise OfferNotLiveError("offer", str(offer_id), "Choose an offer that the page shows.")
-    return chosen
+    """Return the offer asked for; else the featured one, or the cheapest that can be delivered where the featured one cannot.
+
+    An offer that is not for sale here is refused.
+    """
+    if offer_id is not None:
+        chosen = next((one for one in offers if one.offer.offer_id == offer_id), None)
+        if chosen is None:
+            raise OfferNotLiveError("offer", str(offer_id), "Choose an offer that the page shows.")
+        return chosen
+    featured = next((one for one in offers if found.featured is not None and one.offer.offer_id == found.featured.offer_id), None)
+    if featured is not None and featured.quote is not None:
+        return featured
+    return min((one for one in offers if one.quote is not None), key=_price_to_door, default=featured)
 
 
-async def _shown_offers(conn: Conn, found: ProductPage, registry: Registry) -> list[ShownOffer]:
-    """Name who sells and who ships each offer."""
-    merchants = await read_merchants(conn, sorted({one.merchant_id for one in found.offers}))
-    return [
-        ShownOffer(one, merchants[one.merchant_id].name, badge_of(registry, one.model_code), registry.plan(one.model_code).needs_identity)
-        for one in found.offers
-    ]
+def _price_to_door(one: ShownOffer) -> int:
+    return one.quote.all_in_minor if one.quote is not None else one.offer.price_minor
 
 
-async def _quote_one(
-    conn: Conn, outside: Outside, marketplace: Marketplace, chosen: ShownOffer, where: tuple[int, str, str]
-) -> Quote | EntrepotError:
+async def _shown_offers(conn: Conn, found: ProductPage, outside: Outside, where: tuple[int, str, str]) -> list[ShownOffer]:
+    """Say of each offer who sells and ships it, and what so many units cost to that country and postcode."""
     quantity, country, postcode = where
-    ask = QuoteAsk(chosen.offer.merchant_id, chosen.offer.offer_id, quantity, country, postcode)
-    return (await quote_offers(conn, outside, marketplace, [ask], await business_now(conn)))[0]
+    registry, keys = outside.reference.registry, [(one.merchant_id, one.offer_id) for one in found.offers]
+    merchants = await read_merchants(conn, sorted({merchant_id for merchant_id, _ in keys}))
+    facts = {one.offer_id: one for one in await find_offers(conn, [key[0] for key in keys], [key[1] for key in keys])}
+    asks = [QuoteAsk(merchant_id, offer_id, quantity, country, postcode) for merchant_id, offer_id in keys]
+    quotes = await quote_offers(conn, outside, found.marketplace, asks, await business_now(conn)) if asks else []
+    return [
+        ShownOffer(
+            one,
+            merchants[one.merchant_id].name,
+            badge_of(registry, one.model_code),
+            registry.plan(one.model_code).needs_identity,
+            facts[one.offer_id],
+            _found(quote),
+            quote if isinstance(quote, EntrepotError) else None,
+        )
+        for one, quote in zip(found.offers, quotes, strict=True)
+    ]
 
 
 def _found(quote: Quote | EntrepotError | None) -> Quote | None:

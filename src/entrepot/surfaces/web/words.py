@@ -22,11 +22,13 @@ _NOTHING: Final = "\u2013"
 
 _TONES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("awaiting_payment", "customs_hold", "held", "exception", "returning", "limit_reached", "part_shipped", "pending"), "warning"),
-    **dict.fromkeys(("paid", "in_work", "released_to_work", "labelled", "submitted", "drafted", "planned", "chosen"), "info"),
+    **dict.fromkeys(("paid", "in_work", "released_to_work", "labelled", "submitted", "drafted", "planned"), "info"),
     **dict.fromkeys(("shipped", "handed_over", "in_transit", "out_for_delivery", "part_delivered"), "progress"),
-    **dict.fromkeys(("delivered", "settled", "released", "captured", "hit", "posted", "post", "holds"), "success"),
+    **dict.fromkeys(("delivered", "settled", "released", "captured", "hit", "posted", "post", "chosen"), "success"),
     **dict.fromkeys(("lost", "destroyed", "refused", "declined", "miss", "void", "broken", "expired"), "danger"),
 }
+
+_STATE_WORDS: Final[Mapping[str, str]] = {"hit": "Kept", "miss": "Missed"}
 
 ORDER_WAY: Final = (
     (OrderState.AWAITING_PAYMENT, "Placed"),
@@ -81,6 +83,16 @@ def words(code: object) -> str:
     return text[:1].upper() + text[1:]
 
 
+def state_words(state: object) -> str:
+    """Return how a state is called on its pill."""
+    return _STATE_WORDS.get(str(state), words(state))
+
+
+def short_title(title: str) -> str:
+    """Return a model's title without what stands in brackets behind it, for tables."""
+    return title.partition(" (")[0]
+
+
 def tone(state: object) -> str:
     """Return the tone in which a state is shown."""
     return _TONES.get(str(state), "neutral")
@@ -132,6 +144,14 @@ def when(at: datetime | None) -> Markup:
     utc = at.astimezone(UTC)
     shown = format_date(utc.date(), "d MMM y", locale=LOCALE) + f", {utc:%H:%M}"
     return Markup('<time datetime="{}" title="{} UTC" data-local>{}</time>').format(utc.isoformat(timespec="seconds"), shown, shown)
+
+
+def when_brief(at: datetime) -> Markup:
+    """Return an instant without its year, for feeds."""
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{} UTC" data-local="brief">{}</time>').format(
+        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S}", format_date(utc.date(), "d MMM", locale=LOCALE) + f", {utc:%H:%M}"
+    )
 
 
 def country(code: str) -> str:

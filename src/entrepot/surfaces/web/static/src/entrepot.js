@@ -2,11 +2,12 @@
 import "htmx.org";
 
 const LOCAL_TIME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+const BRIEF_TIME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const FEED_ROWS = 30;
 
 function showLocalTimes(root) {
   for (const element of root.querySelectorAll("time[data-local]")) {
-    element.textContent = LOCAL_TIME.format(new Date(element.dateTime));
+    element.textContent = (element.dataset.local === "brief" ? BRIEF_TIME : LOCAL_TIME).format(new Date(element.dateTime));
     element.removeAttribute("data-local");
   }
 }

@@ -1,0 +1,1 @@
+"""Measurements and pictures: what `make accept` and `make screenshots` run."""
