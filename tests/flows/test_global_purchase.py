@@ -119,6 +119,8 @@ async def test_what_customs_gets_to_see(conn):
     kinds = [message.kind for message in await read_messages(conn, key[0], imported.declaration_id)]
     assert sorted(kinds) == ["answer", "declaration", "logistics", "order", "payment"]
     (sent,) = [one for one in outside.customs.sent if one.kind == "import"]
+    senders = [sent.order.sender_id, sent.payment.sender_id, sent.logistics.sender_id]
+    assert senders == [entity[f"entrepot-{name}-cn-gp"] for name in ("marketplace", "payments", "logistics")]
     assert (sent.order.orderer_id, sent.payment.payer_id, sent.payment.paid_minor, sent.logistics.piece_count) == (ORDERER, ORDERER, 52_368, 2)
 
 

@@ -55,7 +55,12 @@ class PackedListDumper(ListBinaryDumper):
 def _pack_uuids(ids: Sequence[uuid.UUID]) -> bytes | None:
     """Return an array of ids without nulls, else None."""
     try:
-        forms = [one.int.to_bytes(16, "big") for one in ids]
+        numbers = [one.int for one in ids]
     except AttributeError:  # a null has no value
         return None
+    if numbers[0] == numbers[-1] == numbers[len(numbers) // 2]:  # a column of one merchant
+        known = {number: number.to_bytes(16, "big") for number in set(numbers)}
+        forms = [known[number] for number in numbers]
+    else:
+        forms = [number.to_bytes(16, "big") for number in numbers]
     return _HEAD.pack(1, 0, _UUID_OID, len(ids), 1) + _UUID_LENGTH + _UUID_LENGTH.join(forms)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from psycopg import AsyncConnection, adapters
@@ -40,7 +41,7 @@ async def execute(conn: Conn, sql: str, params: Mapping[str, object] | None = No
 def columns(rows: Iterable[object], *fields: str) -> dict[str, list[Any]]:
     """Turn records into one list per field, named as the fields, ready to bind as arrays."""
     listed = list(rows)
-    return {field: [getattr(row, field) for row in listed] for field in fields}
+    return {field: list(map(attrgetter(field), listed)) for field in fields}
 
 
 def json_column(values: Iterable[object]) -> list[Jsonb]:

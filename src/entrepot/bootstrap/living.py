@@ -22,7 +22,7 @@ from entrepot.world.ground import STARTS_AT, lay_ground
 from entrepot.world.run import STRIDE, World, open_world
 
 WORKER_PAUSE_S: Final = 2
-WORLD_DAILY: Final = 26
+WORLD_DAILY: Final = 18
 FIRST_STRIDES: Final = 60
 """Strides that a new world lives at once, so that a newcomer finds parcels under way."""
 

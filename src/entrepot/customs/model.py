@@ -229,7 +229,7 @@ STATE_OF_ANSWER: Final[Mapping[AnswerKind, DeclarationState]] = {
 
 @dataclass(frozen=True, slots=True)
 class OrderMessage:
-    """The platform's word on a sale: who orders, what, and the sums in minor units."""
+    """The platform's word on a sale: who orders, what, and the sums in minor units; `sender_id` is the registered entity that says so."""
 
     order_no: str
     orderer_id: uuid.UUID
@@ -240,6 +240,7 @@ class OrderMessage:
     tax_minor: int
     currency: str
     quantities: tuple[tuple[int, int], ...]
+    sender_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,7 @@ class PaymentMessage:
     payer_id: uuid.UUID
     paid_minor: int
     currency: str
+    sender_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,7 @@ class LogisticsMessage:
     order_no: str
     piece_count: int
     gross_weight_g: int
+    sender_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import Conn
@@ -40,23 +40,46 @@ class Charge:
 
 async def charge_fees(conn: Conn, reference: Reference, trigger: FeeTrigger, charges: Sequence[Charge]) -> None:
     """Charge what a fact makes due for each line, once per cause; what was charged before is not charged again."""
-    if not charges:
+    await charge_facts(conn, reference, [(trigger, charges)])
+
+
+async def charge_facts(conn: Conn, reference: Reference, facts: Sequence[tuple[FeeTrigger, Sequence[Charge]]]) -> None:
+    """Charge what several facts make due, as one after the other, with everything read and written once."""
+    charged = [(trigger, charges) for trigger, charges in facts if charges and _is_charged(reference, trigger)]
+    if not charged:
         return
-    merchant_ids, order_ids = [one.merchant_id for one in charges], [one.order_id for one in charges]
+    everything = [one for _, charges in charged for one in charges]
+    keys = list(dict.fromkeys((one.merchant_id, one.order_id) for one in everything))
+    merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
     orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, merchant_ids, order_ids)}
     lines = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_lines(conn, merchant_ids, order_ids)}
+    codes = _FeeCodes(reference)
     due = [
-        one for one in charges if _codes(reference, trigger, orders[one.merchant_id, one.order_id], lines[one.merchant_id, one.order_id, one.line_no])
+        (trigger, [one for one in charges if codes.of(trigger, orders[one.merchant_id, one.order_id], lines[_line_key(one)])])
+        for trigger, charges in charged
     ]
-    wanted = sorted({(one.merchant_id, lines[one.merchant_id, one.order_id, one.line_no].offer_id) for one in due})
+    wanted = sorted({(one.merchant_id, lines[_line_key(one)].offer_id) for _, ones in due for one in ones})
     offers = {offer.offer_id: offer for offer in await find_offers(conn, [pair[0] for pair in wanted], [pair[1] for pair in wanted])}
     entries = [
         entry
-        for one, quote in quote_charges(reference, trigger, due, orders, lines, offers)
+        for trigger, ones in due
+        for one, quote in quote_charges(reference, trigger, ones, orders, lines, offers)
         for entry in fee_entries(one.merchant_id, str(trigger), one.cause_id, one.line_no, quote.lines, one.at, one.order_id)
     ]
-    fresh = await insert_fee_lines(conn, entries)
-    await post_entries(conn, fee_postings(fresh, orders, str(trigger)))
+    fresh: dict[str, list[FeeEntry]] = {}
+    for entry in await insert_fee_lines(conn, entries):
+        fresh.setdefault(entry.cause_kind, []).append(entry)
+    await post_entries(conn, [posting for kind, listed in fresh.items() for posting in fee_postings(listed, orders, kind)])
+
+
+def _line_key(charge: Charge) -> LineKey:
+    """Return the key of the line that a charge is for."""
+    return charge.merchant_id, charge.order_id, charge.line_no
+
+
+def _is_charged(reference: Reference, trigger: FeeTrigger) -> bool:
+    """Tell whether any model charges anything for a fact; if not, nothing needs to be read."""
+    return any(fee.trigger is trigger for model in reference.registry.models for fee in model.fees)
 
 
 def quote_charges(
@@ -72,29 +95,50 @@ def quote_charges(
     order_units: dict[tuple[uuid.UUID, uuid.UUID], int] = {}
     for line in lines.values():
         order_units[line.merchant_id, line.order_id] = order_units.get((line.merchant_id, line.order_id), 0) + line.quantity
+    codes = _FeeCodes(reference)
     quotes: list[tuple[Charge, FeeQuote]] = []
     for one in charges:
-        order = orders[one.merchant_id, one.order_id]
-        line = lines[one.merchant_id, one.order_id, one.line_no]
+        order, line = orders[one.merchant_id, one.order_id], lines[_line_key(one)]
         units = order_units[one.merchant_id, one.order_id]
-        inputs = _inputs(reference, one, order, line, offers[line.offer_id], firsts[one.cause_id], units)
-        quotes.append((one, fee_lines_for(trigger, _codes(reference, trigger, order, line), inputs, reference.fees)))
+        inputs = _inputs(codes.day_of(one, order), one, order, line, offers[line.offer_id], firsts[one.cause_id], units)
+        quotes.append((one, fee_lines_for(trigger, codes.of(trigger, order, line), inputs, reference.fees)))
     return quotes
 
 
-def _codes(reference: Reference, trigger: FeeTrigger, order: Order, line: Line) -> tuple[str, ...]:
-    """Return the codes of the fees that the line's plan makes due."""
-    return reference.registry.plan(line.model_code, line.plan_version).fee_codes(trigger, Channel(order.channel_code))
+@dataclass(frozen=True, slots=True)
+class _FeeCodes:
+    """What a batch asks the plans and the stores' calendars again and again."""
+
+    reference: Reference
+    _codes: dict[tuple[str, str, int, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str, int, str], tuple[str, ...]])
+    _days: dict[tuple[str, datetime], date] = field(default_factory=dict[tuple[str, datetime], date])
+
+    def of(self, trigger: FeeTrigger, order: Order, line: Line) -> tuple[str, ...]:
+        """Return the codes of the fees that the line's plan makes due."""
+        key = (trigger, line.model_code, line.plan_version, order.channel_code)
+        known = self._codes.get(key)
+        if known is None:
+            plan = self.reference.registry.plan(line.model_code, line.plan_version)
+            known = self._codes[key] = plan.fee_codes(trigger, Channel(order.channel_code))
+        return known
+
+    def day_of(self, charge: Charge, order: Order) -> date:
+        """Return the store's date of a charge."""
+        key = (order.marketplace_code, charge.at)
+        known = self._days.get(key)
+        if known is None:
+            known = self._days[key] = on_date(charge.at, self.reference.marketplaces[order.marketplace_code].time_zone)
+        return known
 
 
-def _inputs(reference: Reference, charge: Charge, order: Order, line: Line, offer: OfferFacts, first: Charge, order_units: int) -> FeeInputs:
+def _inputs(on: date, charge: Charge, order: Order, line: Line, offer: OfferFacts, first: Charge, order_units: int) -> FeeInputs:
     """Return what the cards compute from, for the units of this charge; per-order parts of a fee fall on the first charge of a cause."""
     share = charge.quantity
     net_minor = line.goods_minor - line.discount_minor + line.freight_minor
     return FeeInputs(
         marketplace_code=order.marketplace_code,
         model_code=line.model_code,
-        on=on_date(charge.at, reference.marketplaces[order.marketplace_code].time_zone),
+        on=on,
         currency=order.currency,
         units=share,
         price_minor=net_minor * share // line.quantity,

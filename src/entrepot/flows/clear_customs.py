@@ -52,14 +52,16 @@ async def declare_consignments(conn: Conn, outside: Outside, work: Sequence[Due]
     cases = [case for case in await read_cases(conn, outside.reference, orders) if case.key in keys]
     open_cases = [case for case in cases if not case.is_refused and not case.is_released]
     await finish_due(conn, [one for one in work if one.subject_id not in {case.key.consignment_id for case in open_cases}], now)
-    sent = [one for case in open_cases for one in await _draft(conn, outside, case, now)]
+    drafts = {case.key: await _draft(conn, outside, case, now) for case in open_cases}
+    sent = [one for case in open_cases for one in drafts[case.key]]
+    await finish_due(conn, [_due(case, DECLARE, now) for case in open_cases if not drafts[case.key]], now)  # on its date no border lay between
     if not sent:
         return
     await submit_declarations(conn, sent, now)
     answers = await outside.customs.submit(sent)
     await apply_answers(conn, answers, now)
     told = {answer.declaration_id: answer for answer in answers}
-    after = [case for case in await read_cases(conn, outside.reference, orders) if case.key in {one.key for one in open_cases}]
+    after = [case for case in await read_cases(conn, outside.reference, orders) if drafts.get(case.key)]
     refused = [case for case in after if case.is_refused]
     released = [case for case in after if case.is_released]
     await _keep_waiting(conn, [case for case in after if case not in refused and case not in released], now)
@@ -81,7 +83,7 @@ async def _draft(conn: Conn, outside: Outside, case: Case, now: datetime) -> lis
         drafts = draft_declarations(outside.reference, case.papers, case.version + 1, now)
         await insert_declarations(conn, drafts)
         live = [(draft, 1) for draft in drafts]
-    return [submission_for(case.papers, declaration, attempt) for declaration, attempt in live]
+    return [submission_for(outside.reference, case.papers, declaration, attempt) for declaration, attempt in live]
 
 
 # -- held ------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ async def read_cases(conn: Conn, reference: Reference, order_keys: Sequence[Orde
     """Read the consignments of orders that customs must see and that are not cancelled, in order of order and consignment."""
     keys = sorted(set(order_keys))
     work = await read_work(conn, reference, keys)
-    if not work:
+    if not any(one.regime_code is not None for one in work):
         return []
     papers = await _read_papers(conn, work)
     merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]

@@ -29,11 +29,12 @@ from entrepot.customs.model import (
     export_lines,
     submission_of,
 )
+from entrepot.customs.territory import crosses_border
 from entrepot.flows.pay_back import charged_of
 from entrepot.flows.plan_checkout import goods_line
 from entrepot.flows.reference import Reference
 from entrepot.flows.release import OrderWork
-from entrepot.operations.model import PLATFORM_ROLES, Channel, Role, Step, TaxHandling
+from entrepot.operations.model import PLATFORM_ROLES, Channel, DocumentCode, Role, Step, TaxHandling
 from entrepot.orders.model import Line
 from entrepot.parties.model import RoleHolder, holder_of
 
@@ -129,8 +130,10 @@ def evaluated_on(reference: Reference, papers: Papers) -> date:
 def draft_declarations(reference: Reference, papers: Papers, version: int, now: datetime) -> list[Declaration]:
     """Return the consignment's declarations: out of a territory where one is left, into another where the plan's regime or a border asks for it."""
     work = papers.work
-    drafts = [_export(reference, papers, version, now)] if reference.network.crosses_border(*_way(work)) else []
     on = evaluated_on(reference, papers)
+    place_code, country = _way(work)
+    leaves = crosses_border(reference.network.place(place_code).country_code, country, on)
+    drafts = [_export(reference, papers, version, now)] if leaves else []
     by_regime: dict[str, list[AssessedLine]] = {}
     for line in _assess(reference, papers, on):
         by_regime.setdefault(line.declaration_code, []).append(line)
@@ -233,13 +236,13 @@ def _party(papers: Papers, step: Step, on: date) -> Party:
 # -- documents -------------------------------------------------------------------------------------------------------
 
 
-def submission_for(papers: Papers, declaration: Declaration, attempt: int) -> Submission:
+def submission_for(reference: Reference, papers: Papers, declaration: Declaration, attempt: int) -> Submission:
     """Return what is sent for a declaration; an import that must be matched before release carries order, payment and logistics documents."""
     work = papers.work
     is_matched = work.plan.needs_declaration_before_release and declaration.kind is DeclarationKind.IMPORT
     if not is_matched or papers.orderer_id is None:
         return submission_of(declaration, attempt)
-    order = work.order
+    order, senders = work.order, _senders(reference, papers)
     paid_minor = sum(share.amounts.total_minor for share in papers.shares)
     weight_g = sum(share.offer.weight_g * share.quantity for share in papers.shares)
     return submission_of(
@@ -255,7 +258,28 @@ def submission_for(papers: Papers, declaration: Declaration, attempt: int) -> Su
             sum(share.levies_minor for share in papers.shares),
             order.currency,
             tuple(papers.quantities.items()),
+            senders[DocumentCode.ORDER_DECLARATION],
         ),
-        PaymentMessage(str(papers.payment_id), order.number, papers.payer_id or papers.orderer_id, paid_minor, order.currency),
-        LogisticsMessage(str(work.consignment_id), order.number, sum(papers.quantities.values()), weight_g),
+        PaymentMessage(
+            str(papers.payment_id),
+            order.number,
+            papers.payer_id or papers.orderer_id,
+            paid_minor,
+            order.currency,
+            senders[DocumentCode.PAYMENT_DECLARATION],
+        ),
+        LogisticsMessage(
+            str(work.consignment_id), order.number, sum(papers.quantities.values()), weight_g, senders[DocumentCode.LOGISTICS_DECLARATION]
+        ),
     )
+
+
+def _senders(reference: Reference, papers: Papers) -> dict[DocumentCode, uuid.UUID | None]:
+    """Return the registered entities that provide the documents which the plan names; None for one that the plan does not ask for."""
+    order, on = papers.work.order, evaluated_on(reference, papers)
+    named = {
+        code: holder_of(papers.holders, order.marketplace_code, str(role), on)
+        for code, role in papers.work.plan.documents()
+        if role in PLATFORM_ROLES
+    }
+    return {code: named.get(code) for code in DocumentCode}

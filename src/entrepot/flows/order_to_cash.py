@@ -29,14 +29,14 @@ from entrepot.base.time import at_ms, on_date, start_of_day
 from entrepot.books.money.model import MERCHANT, Entry, MoneyPosting
 from entrepot.books.money.post import post_entries, post_pending
 from entrepot.books.money.read import read_order_sums
-from entrepot.flows.charge import Charge, charge_fees
+from entrepot.flows.charge import Charge, charge_facts, charge_fees
 from entrepot.flows.forward import move_on
 from entrepot.flows.ground import read_ground
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
 from entrepot.flows.outside import Outside
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
-from entrepot.flows.release import release_orders
+from entrepot.flows.release import release_orders, release_work, work_of
 from entrepot.flows.write_checkout import RESERVE_ACCOUNT, CheckoutRows, add_rows, payment_id_of, pending_decision
 from entrepot.freight.model import ParcelChange, ParcelState
 from entrepot.operations.model import Channel, FeeTrigger
@@ -180,7 +180,10 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     if paid:
         await change_payments(conn, [_captured(payment_id_of(plan), plan.request.person_id, plan.total_minor, plan.request.at) for plan in paid])
     decided = [order for order in rows.orders if order.state == OrderState.PAID]
-    await release_orders(conn, outside, [(order.merchant_id, order.order_id) for order in decided], at)
+    keys = {(order.merchant_id, order.order_id) for order in decided}
+    lines = [line for line in rows.lines if (line.merchant_id, line.order_id) in keys]
+    parts = [part for part in rows.allocations if (part.merchant_id, part.order_id) in keys]
+    await release_work(conn, outside, work_of(outside.reference, decided, lines, rows.promises, parts), at)
 
 
 def payment_state_of(plan: CheckoutPlan) -> PaymentState:
@@ -292,8 +295,7 @@ async def record_shipments(conn: Conn, outside: Outside, parcels: Sequence[Parce
     await add_shipped(conn, _units(parcels))
     await refresh_states(conn, [one.merchant_id for one in parcels], [one.order_id for one in parcels])
     charges = [Charge(one.merchant_id, one.order_id, line.line_no, line.quantity, one.parcel_id, now) for one in parcels for line in one.lines]
-    await charge_fees(conn, outside.reference, FeeTrigger.SALE, charges)
-    await charge_fees(conn, outside.reference, FeeTrigger.SHIPMENT, charges)
+    await charge_facts(conn, outside.reference, [(FeeTrigger.SALE, charges), (FeeTrigger.SHIPMENT, charges)])
     await write_facts(conn, [Fact(one.merchant_id, one.order_id, "parcel_shipped", now, {"parcel": str(one.parcel_id)}) for one in parcels])
 
 

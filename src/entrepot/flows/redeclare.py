@@ -24,7 +24,8 @@ async def redeclare(conn: Conn, outside: Outside, keys: Sequence[ConsignmentKey]
 
     An undecided declaration is cancelled, a released one withdrawn. What is left to declare is due at once, as the next version.
     """
-    consignments = await read_consignments(conn, sorted(set(keys), key=lambda key: (key.merchant_id, key.consignment_id)))
+    found = await read_consignments(conn, sorted(set(keys), key=lambda key: (key.merchant_id, key.consignment_id)))
+    consignments = [one for one in found if one.customs_regime_code is not None]
     orders = sorted({(one.merchant_id, one.order_id) for one in consignments})
     if not orders:
         return

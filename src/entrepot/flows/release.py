@@ -50,9 +50,14 @@ class OrderWork:
 
 async def release_orders(conn: Conn, outside: Outside, keys: Sequence[tuple[uuid.UUID, uuid.UUID]], now: datetime) -> None:
     """Plan the consignments of paid orders; those that customs must see first are declared, the others start at once."""
-    if not keys:
+    if keys:
+        await release_work(conn, outside, await read_work(conn, outside.reference, keys), now)
+
+
+async def release_work(conn: Conn, outside: Outside, work: Sequence[OrderWork], now: datetime) -> None:
+    """Plan consignments; those that customs must see first are declared, the others start at once."""
+    if not work:
         return
-    work = await read_work(conn, outside.reference, keys)
     await plan_consignments(conn, [_consignment(outside.reference, one) for one in work], now)
     await start_work(conn, [one for one in work if not one.plan.needs_declaration_before_release], now)
     bordered = [one for one in work if one.regime_code is not None]
@@ -62,19 +67,28 @@ async def release_orders(conn: Conn, outside: Outside, keys: Sequence[tuple[uuid
 async def read_work(conn: Conn, reference: Reference, keys: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> list[OrderWork]:
     """Read the consignments of orders with their open parts, in order of order and consignment."""
     merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
-    orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, merchant_ids, order_ids)}
-    lines = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_lines(conn, merchant_ids, order_ids)}
-    promises = {one.promise_id: one for one in await read_promises(conn, merchant_ids, order_ids)}
+    orders = await read_orders(conn, merchant_ids, order_ids)
+    lines, promises = await read_lines(conn, merchant_ids, order_ids), await read_promises(conn, merchant_ids, order_ids)
+    return work_of(reference, orders, lines, promises, await read_allocations(conn, merchant_ids, order_ids))
+
+
+def work_of(
+    reference: Reference, orders: Sequence[Order], lines: Sequence[Line], promises: Sequence[Promise], allocations: Sequence[Allocation]
+) -> list[OrderWork]:
+    """Return the consignments of orders with their open parts, in order of order and consignment."""
+    by_id = {(one.merchant_id, one.order_id): one for one in orders}
+    line_of = {(one.merchant_id, one.order_id, one.line_no): one for one in lines}
+    promised = {one.promise_id: one for one in promises}
     parts: dict[uuid.UUID, list[tuple[Allocation, Line]]] = {}
-    for one in await read_allocations(conn, merchant_ids, order_ids):
-        parts.setdefault(one.consignment_id, []).append((one, lines[one.merchant_id, one.order_id, one.line_no]))
+    for one in sorted(allocations, key=lambda part: (part.merchant_id.int, part.order_id.int, part.line_no, part.part_no)):
+        parts.setdefault(one.consignment_id, []).append((one, line_of[one.merchant_id, one.order_id, one.line_no]))
     work: list[OrderWork] = []
     for consignment_id, served in parts.items():
         allocation, line = served[0]
-        order = orders[allocation.merchant_id, allocation.order_id]
+        order = by_id[allocation.merchant_id, allocation.order_id]
         plan = reference.registry.plan(line.model_code, line.plan_version)
         regime = _regime_code(reference, plan, allocation.place_code, order.to_country_code)
-        work.append(OrderWork(order, plan, promises[consignment_id], tuple(served), regime))
+        work.append(OrderWork(order, plan, promised[consignment_id], tuple(served), regime))
     return work
 
 

@@ -11,6 +11,7 @@ from entrepot.flows.clear_customs import declare_consignments, give_up_held
 from entrepot.flows.inbound import BILL_RECEIPTS
 from entrepot.flows.order_to_cash import EXPIRE, PAY, SETTLE, expire_holds, settle_orders, take_payments
 from entrepot.flows.outside import Outside
+from entrepot.flows.pay_back import RETRY, retry_refunds
 from entrepot.flows.release import DECLARE, SHIP_BY
 from entrepot.flows.ship_by import warn_ship_by
 
@@ -23,6 +24,7 @@ STEPS: Final[Mapping[str, Step]] = {
     "give_up_held": give_up_held,
     SHIP_BY: warn_ship_by,
     BILL_RECEIPTS: bill_receipts,
+    RETRY: retry_refunds,
     SETTLE: settle_orders,
 }
 """Later steps by the name they are written under, in the order in which they run when due at the same time."""

@@ -109,7 +109,9 @@ class World:
             self._count("tracking_events", len(events))
 
     async def _run_steps(self, steps: Iterable[str], now: datetime) -> None:
-        """Run everything of these steps that is due."""
+        """Run everything of these steps that is due at `now`, which the business clock reaches first."""
+        async with self.conn.transaction():
+            await advance_business_now(self.conn, now)
         for step_code in steps:
             done = self.batch_size
             while done:

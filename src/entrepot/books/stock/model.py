@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from entrepot.base.errors import ConflictError, RefusedInputError
@@ -53,6 +54,15 @@ class ReservationState(StrEnum):
     SHORT = "short"
 
 
+@lru_cache(maxsize=1 << 17)
+def location_id_of(
+    merchant: int, owner: int, stock_item: int, place_code: str, spot_code: str, lot_code: str, condition_code: str, customs_status: str
+) -> uuid.UUID:
+    """Return the id that follows from a place, its ids as numbers; the same places are asked about again and again."""
+    ids = (uuid.UUID(int=merchant), uuid.UUID(int=owner), uuid.UUID(int=stock_item))
+    return derived_id(*ids, place_code, spot_code, lot_code, condition_code, customs_status)
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """The floor's grain: where units of one stock item of one owner are."""
@@ -69,10 +79,10 @@ class Location:
     @property
     def location_id(self) -> uuid.UUID:
         """The id that follows from the place, so that nobody has to look it up."""
-        return derived_id(
-            self.merchant_id,
-            self.owner_id,
-            self.stock_item_id,
+        return location_id_of(
+            self.merchant_id.int,
+            self.owner_id.int,
+            self.stock_item_id.int,
             self.place_code,
             self.spot_code,
             self.lot_code,

@@ -14,32 +14,44 @@ from entrepot.books.stock.model import Consumption, Location, Move, StockKey, St
 
 
 @dataclass(slots=True)
+class _Change:
+    """What a batch of postings adds to one location."""
+
+    location: Location
+    location_id: uuid.UUID
+    delta: int = 0
+
+
+@dataclass(slots=True)
 class _Totals:
     """What a batch of postings changes in sum."""
 
-    locations: dict[uuid.UUID, Location] = field(default_factory=dict[uuid.UUID, Location])
-    balances: dict[uuid.UUID, int] = field(default_factory=lambda: defaultdict[uuid.UUID, int](int))
-    on_hand: dict[StockKey, int] = field(default_factory=lambda: defaultdict[StockKey, int](int))
-    ids: dict[Location, uuid.UUID] = field(default_factory=dict[Location, uuid.UUID])
-
-    def id_of(self, location: Location) -> uuid.UUID:
-        """Return a location's id, worked out once per batch."""
-        found = self.ids.get(location)
-        if found is None:
-            found = self.ids[location] = location.location_id
-            self.locations[found] = location
-        return found
+    changes: dict[int, _Change] = field(default_factory=dict[int, _Change])
 
     def add(self, move: Move) -> tuple[uuid.UUID, uuid.UUID]:
         """Count a move and return the ids of its two ends."""
-        source_id, target_id = self.id_of(move.source), self.id_of(move.target)
-        self.balances[source_id] -= move.quantity
-        self.balances[target_id] += move.quantity
-        if move.source.is_on_hand:
-            self.on_hand[key_of(move.source)] -= move.quantity
-        if move.target.is_on_hand:
-            self.on_hand[key_of(move.target)] += move.quantity
-        return source_id, target_id
+        return self._add(move.source, -move.quantity), self._add(move.target, move.quantity)
+
+    def _add(self, location: Location, delta: int) -> uuid.UUID:
+        """Add to a location and return its id."""
+        location_id = location.location_id
+        change = self.changes.get(location_id.int)
+        if change is None:
+            change = self.changes[location_id.int] = _Change(location, location_id)
+        change.delta += delta
+        return location_id
+
+    def ordered(self) -> list[_Change]:
+        """Return the changes in key order, so that two programs lock them in the same order."""
+        return sorted(self.changes.values(), key=lambda change: (change.location.merchant_id.int, change.location_id.int))
+
+    def on_hand(self) -> dict[StockKey, int]:
+        """Return what the changes add to the units on hand of each key; a key whose units only change their spot is there with zero."""
+        sums: dict[StockKey, int] = defaultdict(int)
+        for change in self.changes.values():
+            if change.location.is_on_hand:
+                sums[key_of(change.location)] += change.delta
+        return sums
 
 
 @batch
@@ -98,11 +110,11 @@ async def _new_postings(conn: Conn, postings: Sequence[StockPosting]) -> list[St
 
 async def _change_locations(conn: Conn, totals: _Totals) -> None:
     """Open the locations that are new and add the sums to their balances, in key order."""
-    ordered = sorted(totals.balances, key=lambda location_id: (totals.locations[location_id].merchant_id, location_id))
-    places = [totals.locations[location_id] for location_id in ordered]
+    ordered = totals.ordered()
+    places = [change.location for change in ordered]
     params: dict[str, object] = {
         "merchants": [place.merchant_id for place in places],
-        "locations": ordered,
+        "locations": [change.location_id for change in ordered],
         "owners": [place.owner_id for place in places],
         "items": [place.stock_item_id for place in places],
         "places": [place.place_code for place in places],
@@ -112,7 +124,7 @@ async def _change_locations(conn: Conn, totals: _Totals) -> None:
         "statuses": [place.customs_status for place in places],
         "sources": [place.is_source for place in places],
         "on_hands": [place.is_on_hand for place in places],
-        "deltas": [totals.balances[location_id] for location_id in ordered],
+        "deltas": [change.delta for change in ordered],
     }
     await execute(
         conn,
@@ -138,10 +150,11 @@ async def _change_locations(conn: Conn, totals: _Totals) -> None:
 
 async def _change_availability(conn: Conn, totals: _Totals, consumptions: Sequence[Consumption]) -> None:
     """Change on hand and reserved of each key in one guarded statement; consumed reservations shrink with it."""
-    await open_availability(conn, list(totals.on_hand))
+    on_hand = totals.on_hand()
+    await open_availability(conn, list(on_hand))
     keys = sorted(
-        (key for key, delta in totals.on_hand.items() if delta or consumptions),
-        key=lambda key: (key.merchant_id, key.stock_item_id, key.place_code, key.condition_code),
+        (key for key, delta in on_hand.items() if delta or consumptions),
+        key=lambda key: (key.merchant_id.int, key.stock_item_id.int, key.place_code, key.condition_code),
     )
     await execute(
         conn,
@@ -174,7 +187,7 @@ async def _change_availability(conn: Conn, totals: _Totals, consumptions: Sequen
         """,
         key_columns(keys)
         | {
-            "deltas": [totals.on_hand[key] for key in keys],
+            "deltas": [on_hand[key] for key in keys],
             "c_merchants": [eaten.merchant_id for eaten in consumptions],
             "c_holders": [eaten.holder_id for eaten in consumptions],
             "c_lines": [eaten.line_no for eaten in consumptions],

@@ -5,6 +5,7 @@ from typing import Final
 
 from litestar import Response, get
 from litestar.datastructures import CacheControlHeader
+from litestar.params import FromPath
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.surfaces.web.render import BUILT
@@ -18,7 +19,7 @@ class UnknownBundleError(UnknownReferenceError):
 
 
 @get("/static/{name:str}", cache_control=CacheControlHeader(max_age=_YEAR_S, public=True), sync_to_thread=True)
-def show_bundle(name: str) -> Response[bytes]:
+def show_bundle(name: FromPath[str]) -> Response[bytes]:
     """Send a bundle."""
     known = {path.name: path for path in BUILT.iterdir()} if BUILT.is_dir() else {}
     media_type = _TYPES.get(PurePosixPath(name).suffix)

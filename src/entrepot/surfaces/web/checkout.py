@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from entrepot.adapters.payment_provider import METHODS, PaymentMethod, payment_method
@@ -80,7 +81,14 @@ class Wish:
 
 @get("/checkout")
 async def show_checkout(
-    house: HouseDep, visitor: VisitorDep, store: str, merchant: uuid.UUID, offer: uuid.UUID, quantity: int = 1, country: str = "", postcode: str = ""
+    house: HouseDep,
+    visitor: VisitorDep,
+    store: FromQuery[str],
+    merchant: FromQuery[uuid.UUID],
+    offer: FromQuery[uuid.UUID],
+    quantity: FromQuery[int] = 1,
+    country: FromQuery[str] = "",
+    postcode: FromQuery[str] = "",
 ) -> Response[str]:
     """Show the checkout of one offer with its price to the door."""
     require_page(visitor, visitor.person_id is not None)
@@ -120,7 +128,7 @@ async def do_checkout(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Re
 
 
 @get("/checkouts/{checkout_id:uuid}")
-async def show_confirmation(house: HouseDep, visitor: VisitorDep, checkout_id: uuid.UUID) -> Response[str]:
+async def show_confirmation(house: HouseDep, visitor: VisitorDep, checkout_id: FromPath[uuid.UUID]) -> Response[str]:
     """Confirm an order to its buyer and show how far it has come; another's does not exist."""
     require_page(visitor, visitor.person_id is not None)
     async with house.database.reading() as conn:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.money import decimals_of
@@ -27,7 +27,7 @@ class UnknownPostingError(UnknownReferenceError):
 
 
 @get("/postings")
-async def show_trial_balance(house: HouseDep, visitor: VisitorDep, merchant: str = _EVERYBODY) -> Response[str]:
+async def show_trial_balance(house: HouseDep, visitor: VisitorDep, merchant: FromQuery[str] = _EVERYBODY) -> Response[str]:
     """Show every account with what is posted and what waits: of the whole house, or of one merchant's book."""
     require_page(visitor, visitor.sees_books)
     async with house.database.reading() as conn:
@@ -54,9 +54,9 @@ async def show_trial_balance(house: HouseDep, visitor: VisitorDep, merchant: str
 async def show_account(
     house: HouseDep,
     visitor: VisitorDep,
-    account: str,
-    currency: str,
-    merchant: str = _EVERYBODY,
+    account: FromPath[str],
+    currency: FromQuery[str],
+    merchant: FromQuery[str] = _EVERYBODY,
     page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show the entries of an account, newest first."""
@@ -83,7 +83,7 @@ async def show_account(
 
 
 @get("/posting/{merchant_id:uuid}/{posting_id:uuid}")
-async def show_posting(house: HouseDep, visitor: VisitorDep, merchant_id: uuid.UUID, posting_id: uuid.UUID) -> Response[str]:
+async def show_posting(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], posting_id: FromPath[uuid.UUID]) -> Response[str]:
     """Show one posting whole; another merchant's does not exist."""
     require_page(visitor, visitor.sees_books)
     async with house.database.reading() as conn:

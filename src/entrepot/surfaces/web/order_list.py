@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Redirect
 
 from entrepot.base.errors import RefusedInputError
@@ -34,7 +34,7 @@ async def show_orders(
     house: HouseDep,
     visitor: VisitorDep,
     in_state: Annotated[str, QueryParameter(name="state")] = "",
-    model: str = "",
+    model: FromQuery[str] = "",
     page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show the orders that the visitor may see."""
@@ -74,7 +74,7 @@ async def show_orders(
 
 
 @get("/search")
-async def search(house: HouseDep, visitor: VisitorDep, q: str = "") -> Response[str] | Redirect:
+async def search(house: HouseDep, visitor: VisitorDep, q: FromQuery[str] = "") -> Response[str] | Redirect:
     """Find an order, a parcel or a SKU by its number; another merchant's are not found."""
     require_page(visitor, visitor.is_house_or_merchant)
     text = q.strip()[:100]

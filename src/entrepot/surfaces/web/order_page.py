@@ -3,6 +3,7 @@
 import uuid
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from entrepot.orders.model import Order, OrderState, UnknownOrderError
 from entrepot.orders.read import read_orders
@@ -14,7 +15,7 @@ from entrepot.surfaces.web.words import ORDER_WAY
 
 
 @get("/orders/{merchant_id:uuid}/{order_id:uuid}")
-async def show_order(house: HouseDep, visitor: VisitorDep, merchant_id: uuid.UUID, order_id: uuid.UUID) -> Response[str]:
+async def show_order(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], order_id: FromPath[uuid.UUID]) -> Response[str]:
     """Show an order to its buyer, its merchant or the house."""
     require_member(visitor)
     async with house.database.reading() as conn:

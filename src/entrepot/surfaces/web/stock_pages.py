@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 
 from entrepot.base.sql import Conn
 from entrepot.books.stock.read import Held, list_availability, list_locations, list_moves
@@ -37,9 +37,9 @@ class NamedItem:
 async def show_stock(
     house: HouseDep,
     visitor: VisitorDep,
-    view: str = "available",
-    merchant: str = "",
-    item: str = "",
+    view: FromQuery[str] = "available",
+    merchant: FromQuery[str] = "",
+    item: FromQuery[str] = "",
     page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show one merchant's stock; the house chooses the merchant."""

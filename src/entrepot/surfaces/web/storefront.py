@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from litestar import Response, get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect
 
 from entrepot.base.errors import EntrepotError
@@ -70,7 +70,9 @@ async def choose_store(request: WebRequest, house: HouseDep, visitor: VisitorDep
 
 
 @get("/store/{store:str}")
-async def show_store(house: HouseDep, visitor: VisitorDep, store: str, q: str = "", category: str = "", country: str = "") -> Response[str]:
+async def show_store(
+    house: HouseDep, visitor: VisitorDep, store: FromPath[str], q: FromQuery[str] = "", category: FromQuery[str] = "", country: FromQuery[str] = ""
+) -> Response[str]:
     """Show what a store sells, or what of it matches the words."""
     async with house.database.reading() as conn:
         now = await business_now(conn)
@@ -102,12 +104,12 @@ async def show_product(
     request: WebRequest,
     house: HouseDep,
     visitor: VisitorDep,
-    store: str,
-    product_id: uuid.UUID,
-    offer: uuid.UUID | None = None,
+    store: FromPath[str],
+    product_id: FromPath[uuid.UUID],
+    offer: FromQuery[uuid.UUID | None] = None,
     quantity: Quantity = 1,
-    country: str = "",
-    postcode: str = "",
+    country: FromQuery[str] = "",
+    postcode: FromQuery[str] = "",
 ) -> Response[str]:
     """Show a product; with another country, postcode or quantity only its price to the door is sent again."""
     async with house.database.reading() as conn:
