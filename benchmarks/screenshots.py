@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 from tests.factories.browser import chromium, opened_browser, served, sign_in, watch_console
-from tests.factories.shown_house import fill_database
+from tests.factories.shown_house import fill_database, keep_keyring
 
 from entrepot.bootstrap.migrate import upgrade
 from entrepot.bootstrap.throwaway import throwaway_cluster
@@ -61,7 +61,7 @@ def shown_house() -> Iterator[str]:
     with throwaway_cluster() as cluster:
         upgrade(cluster.url())
         asyncio.run(fill_database(cluster.url()))
-        with served(cluster.url(), OUT / "data") as address:
+        with served(cluster.url(), keep_keyring(OUT / "data")) as address:
             yield address
 
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 import psycopg
-from tests.factories.house import AT, BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
+from tests.factories.house import AT, BUYER, KEYRING, STAFF, find_offer, later, open_house, order_of, put_stock, request
 
 from entrepot.base.clock_store import advance_business_now
 from entrepot.flows.fulfil import hand_over, pick_and_pack
@@ -111,6 +111,13 @@ async def deliver(conn, keys, outside, at):
         if p.shipped_at is not None
     ]
     await record_tracking(conn, outside, events, at)
+
+
+def keep_keyring(data):
+    """Give a data directory the secrets that the house was filled with, so that its pages can open what is sealed."""
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "keyring").write_bytes(KEYRING.master_key + KEYRING.identity_secret)
+    return data
 
 
 async def fill_database(url):

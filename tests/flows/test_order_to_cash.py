@@ -12,7 +12,7 @@ from entrepot.flows.order_to_cash import SETTLE, place_orders, settle_orders
 from entrepot.flows.track import record_tracking
 from entrepot.freight.model import CarrierEvent, TrackingState
 from entrepot.freight.read import read_parcels_of_orders
-from entrepot.orders.read import list_orders, prove_promises
+from entrepot.orders.read import list_orders, prove_promises, read_promise_rows
 from entrepot.warehouse.model import WorkState
 from entrepot.warehouse.readers import read_queue
 
@@ -104,3 +104,21 @@ async def test_unknown_codes_are_refused(conn, wrong):
     assert answer.refusal.remedy
     assert await list_orders(conn, None, None, 10, 0) == []
     _ = AT
+
+
+@pytest.mark.parametrize(("event", "place"), [(TrackingState.LOST, "@lost"), (TrackingState.RETURNED, "@return")])
+async def test_what_does_not_arrive_is_paid_back_and_its_promise_missed(conn, event, place):
+    _, outside = await open_house(conn)
+    await put_stock(conn, "demo-shenzhen-audio", "ARIA-HEADPHONES", "GB-LTN1", 5)
+    offer = await find_offer(conn, "demo-shenzhen-audio", "ARIA-HEADPHONES", "GB", "fba")
+    key = order_of((await place_orders(conn, outside, [request([(offer, 2)], "GB", "GB")], BUYER))[0])
+    await work_floor(conn, outside, "GB-LTN1", later(hours=3))
+    parcel = (await read_parcels_of_orders(conn, [key[0]], [key[1]]))[0]
+    for code, days in ((event, 9), (event, 9), (TrackingState.DELIVERED, 12)):
+        report = CarrierEvent(parcel.carrier_code, parcel.tracking_number, code, later(days=days), later(days=days), "carrier")
+        await record_tracking(conn, outside, [report], later(days=days))
+    balances = {row.account_code: row.posted_minor for row in await read_balances(conn, key[0])}
+    assert (balances["psp"], balances["tax.GB"]) == (0, 0)
+    assert dict(await read_units(conn)) == {place: 2, "@supplier": -5, "GB-LTN1": 3}
+    assert [row.outcome for row in await read_promise_rows(conn, *key)] == ["miss"]
+    assert await proofs(conn) == []

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from litestar.testing import TestClient
-from tests.factories.shown_house import SALES, fill_database
+from tests.factories.shown_house import SALES, fill_database, keep_keyring
 
 from entrepot.bootstrap.application import create_app
 from entrepot.bootstrap.settings import read_settings
@@ -38,7 +38,7 @@ def settings_for(url, data):
 
 @pytest.fixture(scope="module")
 def app(house, tmp_path_factory):
-    return create_app(settings_for(house, tmp_path_factory.mktemp("data")))
+    return create_app(settings_for(house, keep_keyring(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture
@@ -47,11 +47,9 @@ def client(app):
         yield client
 
 
-def sign_in(client, login, password="demo", then="/"):
+def sign_in(client, login, then="/", typed="demo"):
     token = TOKEN.search(client.get("/sign-in").text)[1]
-    return client.post(
-        "/sign-in", data={"form_token": token, "login": login, "password": password, "next": then}, follow_redirects=False
-    )
+    return client.post("/sign-in", data={"form_token": token, "login": login, "password": typed, "next": then}, follow_redirects=False)
 
 
 def orders_of(client):
@@ -119,10 +117,10 @@ def test_a_session_begins_and_ends(client):
 
 def test_a_wrong_password_is_told_and_five_are_enough(client):
     for _ in range(5):
-        answer = sign_in(client, "nobody-here", "wrong")
+        answer = sign_in(client, "nobody-here", typed="wrong")
         assert answer.status_code == 401
         assert "Login or password is wrong" in answer.text
-    answer = sign_in(client, "nobody-here", "demo")
+    answer = sign_in(client, "nobody-here")
     assert answer.status_code == 429
     assert "Too many attempts. Wait 15 minutes" in answer.text
     assert "entrepot_session" not in client.cookies
@@ -232,11 +230,19 @@ def test_an_order_page_tells_everything(client):
     sign_in(client, "operator")
     path = LINK.findall(client.get("/orders?state=delivered&model=fba").text)[0]
     page = client.get(path).text
-    for word in ("Places looked at", "Not a place of the plan", "Tax on the sale", "Domestic deemed supplier", "Stock moves", "With a carrier", "Postings"):
+    for word in (
+        "Places looked at",
+        "Not a place of the plan",
+        "Tax on the sale",
+        "Domestic deemed supplier",
+        "Stock moves",
+        "With a carrier",
+        "Postings",
+    ):
         assert word in page
     for word in ("Place order", "Parcel out for delivery", "Release consignment", "Kept", "Fee: Referral", "Payment provider", "GB-LTN1"):
         assert word in page
-    assert page.count("aria-current=\"step\"") == 1
+    assert page.count('aria-current="step"') == 1
 
 
 def test_lists_filter_and_refuse_unknown_states(client):
@@ -265,7 +271,7 @@ def test_the_books_are_shown_and_proven(client):
     assert (proof.count("Holds"), proof.count("broken")) == (8, 0)
     book = client.get("/postings").text
     assert book.count("Sum, always zero") == 4
-    sums = re.findall(r'Sum, always zero</th><td class="num"><strong>[^0-9−]*([\d.]+)<', book)
+    sums = re.findall(r'Sum, always zero</th><td class="num"><strong>\D*([\d.]+)<', book)
     assert sums == ["0.00"] * 4
     account = client.get("/postings/tax.GB?currency=GBP").text
     assert account.count("/posting/") >= 9
@@ -276,8 +282,8 @@ def test_the_books_are_shown_and_proven(client):
 def test_stock_sums_to_zero_and_drills_to_moves(client):
     sign_in(client, "merchant")
     balances = client.get("/stock?view=balances&item=LINK-CABLE").text
-    assert "−300" in balances
-    assert re.search(r"<strong>(−?\d+)</strong></td></tr></tfoot>", balances)[1] == "0"
+    assert "\u2212300" in balances
+    assert re.search(r"<strong>(\d+)</strong></td></tr></tfoot>", balances)[1] == "0"
     moves = client.get("/stock?view=moves&item=LINK-CABLE").text
     assert (moves.count("<td>Pick</td>"), moves.count("<td>Deliver</td>")) == (2, 1)
     assert client.get("/stock?item=NOT-A-SKU").status_code == 404
@@ -285,7 +291,7 @@ def test_stock_sums_to_zero_and_drills_to_moves(client):
 
 def test_the_matrix_shows_every_row_of_every_model(client):
     page = client.get("/operations").text
-    assert page.count("<th scope=\"row\">") >= 45
+    assert page.count('<th scope="row">') >= 45
     for title in ("FBA", "FBM", "Global Purchase", "Logistics service"):
         assert title in page
 
@@ -298,7 +304,9 @@ def test_pages_hold_no_inline_code_and_send_a_strict_policy(client, path):
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
     assert page.headers["cache-control"] == "no-store"
-    assert [address for address in re.findall(r'(?:src|href)="([^"]+)"', page.text) if not address.startswith(("/", "#", "?", "data:image/svg+xml,"))] == []
+    assert [
+        address for address in re.findall(r'(?:src|href)="([^"]+)"', page.text) if not address.startswith(("/", "#", "?", "data:image/svg+xml,"))
+    ] == []
 
 
 def test_refusals_are_pages_for_people_and_problems_for_programs(client):

@@ -23,7 +23,7 @@ from entrepot.world.run import STRIDE, World, open_world
 
 WORKER_PAUSE_S: Final = 2
 WORLD_DAILY: Final = 18
-FIRST_STRIDES: Final = 60
+FIRST_STRIDES: Final = 30
 """Strides that a new world lives at once, so that a newcomer finds parcels under way."""
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from entrepot.base.actor import RUNNER, Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -40,7 +41,7 @@ from entrepot.flows.release import release_orders, release_work, work_of
 from entrepot.flows.write_checkout import RESERVE_ACCOUNT, CheckoutRows, add_rows, payment_id_of, pending_decision
 from entrepot.freight.model import ParcelChange, ParcelState
 from entrepot.operations.model import Channel, FeeTrigger
-from entrepot.orders.advance import add_delivered, add_lost, add_shipped, refresh_states, score_promises, set_order_states
+from entrepot.orders.advance import add_delivered, add_lost, add_shipped, miss_promises, refresh_states, score_promises, set_order_states
 from entrepot.orders.model import CheckoutState, LineUnits, Order, OrderRequest, OrderState, Payment, PaymentState
 from entrepot.orders.pay import PaymentChange, change_payments, read_checkouts, read_payments, set_checkout_states
 from entrepot.orders.place import insert_allocations, insert_checkouts, insert_lines, insert_orders
@@ -57,6 +58,12 @@ RETRY_S = 300
 """Seconds after which an undecided payment is asked about again."""
 INSTANT_METHODS = frozenset({"invoice", "test_wallet"})
 """Payment methods that are decided with the order."""
+
+
+FAILED: Final = {ParcelState.LOST: "@lost", ParcelState.DESTROYED: "@gone", ParcelState.RETURNED: "@return"}
+"""Where units go that a carrier does not deliver: lost, destroyed, or on their way back to who sent them."""
+ENDED: Final = frozenset({ParcelState.DELIVERED, *FAILED})
+"""States in which a parcel's units have left the carrier; a report that contradicts them is kept, and moves nothing a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,8 @@ def _hash(request: OrderRequest) -> bytes:
         request.method_code,
         request.lines,
         request.speed_code,
+        request.identity_id,
+        request.has_accepted_risk,
         request.declared_unit_values,
     )
 
@@ -309,10 +318,12 @@ def _units(parcels: Sequence[ParcelChange]) -> list[LineUnits]:
 
 async def record_arrivals(conn: Conn, outside: Outside, changes: Sequence[ParcelChange], now: datetime) -> None:
     """Let parcels that arrived or got lost change books, lines, promises and fees; what was counted before is not counted again."""
-    delivered = [one for one in changes if one.state is ParcelState.DELIVERED]
-    lost = [one for one in changes if one.state in {ParcelState.LOST, ParcelState.DESTROYED}]
+    fresh = [one for one in changes if one.previous_state not in ENDED]
+    delivered = [one for one in fresh if one.state is ParcelState.DELIVERED]
+    lost = failed_parcels(changes)
     await move_on(conn, delivered, "deliver", "@customer")
-    await move_on(conn, lost, "lose", "@lost")
+    for state, place_code in FAILED.items():
+        await move_on(conn, [one for one in lost if one.state is state], str(state), place_code)
     await add_delivered(conn, _units(delivered))
     await add_lost(conn, _units(lost))
     if delivered:
@@ -322,6 +333,7 @@ async def record_arrivals(conn: Conn, outside: Outside, changes: Sequence[Parcel
         await score_promises(conn, [one.merchant_id for one in delivered], [one.consignment_id for one in delivered], days, [now] * len(delivered))
         charges = [Charge(one.merchant_id, one.order_id, line.line_no, line.quantity, one.parcel_id, now) for one in delivered for line in one.lines]
         await charge_fees(conn, outside.reference, FeeTrigger.DELIVERY, charges)
+    await miss_promises(conn, [one.merchant_id for one in lost], [one.consignment_id for one in lost], now)
     changed = await refresh_states(conn, *_order_keys([*delivered, *lost]))
     done = [(merchant_id, order_id) for merchant_id, order_id, state in changed if state == OrderState.DELIVERED]
     release_at = start_of_day(available_on(now.date()))
@@ -329,6 +341,11 @@ async def record_arrivals(conn: Conn, outside: Outside, changes: Sequence[Parcel
     await write_facts(
         conn, [Fact(one.merchant_id, one.order_id, f"parcel_{one.state}", now, {"parcel": str(one.parcel_id)}) for one in [*delivered, *lost]]
     )
+
+
+def failed_parcels(changes: Sequence[ParcelChange]) -> list[ParcelChange]:
+    """Return the parcels that ended now without reaching the buyer."""
+    return [one for one in changes if one.state in FAILED and one.previous_state not in ENDED]
 
 
 def _order_keys(changes: Sequence[ParcelChange]) -> tuple[list[uuid.UUID], list[uuid.UUID]]:

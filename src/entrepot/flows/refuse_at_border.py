@@ -103,7 +103,7 @@ async def customs_refuses(conn: Conn, outside: Outside, parcels: Sequence[Parcel
     await insert_messages(conn, [_message(one, declared[one.consignment_id], choice, now) for one in changes])
     years = await read_years(conn, sorted({(one.merchant_id, one.order_id) for one in changes}))
     await add_lost(conn, [LineUnits(one.merchant_id, one.order_id, line.line_no, line.quantity) for one in changes for line in one.lines])
-    await pay_back(conn, outside, await _refunds(conn, outside, changes), CUSTOMS, now)
+    await pay_back(conn, outside, await refunds_of_parcels(conn, outside, changes, CauseKind.CUSTOMS_REFUSAL), CUSTOMS, now)
     await _give_value_back(conn, changes, declared, years, choice, now)
     await _close(conn, changes, choice, now)
     return changes
@@ -127,7 +127,7 @@ def _message(change: ParcelChange, stored: StoredDeclaration, choice: AfterRefus
     return CustomsMessage(change.merchant_id, turned_back_key(change.parcel_id), stored.declaration.declaration_id, MessageKind.RETURN, body, now)
 
 
-async def _refunds(conn: Conn, outside: Outside, changes: Sequence[ParcelChange]) -> list[PayBack]:
+async def refunds_of_parcels(conn: Conn, outside: Outside, changes: Sequence[ParcelChange], cause_kind: CauseKind) -> list[PayBack]:
     """Return what buyers get back: exactly what was charged for the units that will not come."""
     charges = await read_charges(conn, outside.reference, sorted({(one.merchant_id, one.order_id) for one in changes}))
     refunds: list[PayBack] = []
@@ -142,7 +142,7 @@ async def _refunds(conn: Conn, outside: Outside, changes: Sequence[ParcelChange]
                 charges[key] = charge.after(quantity, amounts)
                 back.append(RefundLine(line.line_no, quantity, amounts))
         if back:
-            refunds.append(PayBack(one.merchant_id, one.order_id, CauseKind.CUSTOMS_REFUSAL, one.parcel_id, tuple(back)))
+            refunds.append(PayBack(one.merchant_id, one.order_id, cause_kind, one.parcel_id, tuple(back)))
     return refunds
 
 

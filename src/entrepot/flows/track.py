@@ -4,18 +4,33 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from entrepot.aftersales.model import CauseKind
+from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.sql import Conn
 from entrepot.customs.read import read_turned_back
-from entrepot.flows.order_to_cash import record_arrivals
+from entrepot.flows.forward import with_lines
+from entrepot.flows.order_to_cash import FAILED, failed_parcels, record_arrivals
 from entrepot.flows.outside import Outside
+from entrepot.flows.pay_back import pay_back
+from entrepot.flows.refuse_at_border import refunds_of_parcels
 from entrepot.freight.model import CarrierEvent, ParcelChange, ParcelState, Recorded
 from entrepot.freight.track import record_events
 
+CARRIER: Final = Actor(ActorKind.CARRIER, "carrier", "carrier")
+
 
 async def record_tracking(conn: Conn, outside: Outside, events: Sequence[CarrierEvent], now: datetime) -> Recorded:
-    """Record carrier events and let parcels that reached an end change the books; an event of an unknown parcel is told as such."""
+    """Record carrier events and let parcels that reached an end change the books; what will not arrive is paid back in full.
+
+    An event of an unknown parcel is told as such and changes nothing.
+    """
     recorded = await record_events(conn, events)
-    await record_arrivals(conn, outside, await _without_turned_back(conn, recorded.parcels), now)
+    changes = await _without_turned_back(conn, recorded.parcels)
+    failed = await with_lines(conn, failed_parcels(changes))
+    others = [one for one in changes if one.state not in FAILED]
+    await record_arrivals(conn, outside, [*others, *failed], now)
+    if failed:
+        await pay_back(conn, outside, await refunds_of_parcels(conn, outside, failed, CauseKind.LOST), CARRIER, now)
     return recorded
 
 

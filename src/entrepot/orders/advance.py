@@ -143,6 +143,20 @@ async def score_promises(
 
 
 @batch
+async def miss_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], promise_ids: Sequence[uuid.UUID], at: datetime) -> int:
+    """Score promises whose parcel will not arrive as missed; one that was scored keeps its score."""
+    return await execute(
+        conn,
+        """
+        update promise p set outcome = 'miss', scored_at = %(at)s
+        from unnest(%(merchants)s::uuid[], %(promises)s::uuid[]) as t(merchant_id, promise_id)
+        where p.merchant_id = t.merchant_id and p.promise_id = t.promise_id and p.outcome is null
+        """,
+        {"merchants": list(merchant_ids), "promises": list(promise_ids), "at": at},
+    )
+
+
+@batch
 async def withdraw_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], at: datetime) -> int:
     """Withdraw the unscored promises of orders that were cancelled whole."""
     return await execute(

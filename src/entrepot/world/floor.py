@@ -15,8 +15,8 @@ from entrepot.warehouse.model import WorkState
 from entrepot.warehouse.readers import QueueEntry, read_queue
 
 STAFF: Final = Actor(ActorKind.STAFF, "demo-floor", "warehouse")
-PICK_HOURS: Final = frozenset({6, 12, 18})
-DRIVER_HOURS: Final = frozenset({10, 16, 22})
+PICK_HOURS: Final = frozenset({8, 16})
+DRIVER_HOURS: Final = frozenset({12, 20})
 _SHIFT = 10_000
 
 

@@ -110,9 +110,7 @@ def shop_of(registry: Registry, terms: ImportTerms, first_on: date) -> Shop:
     """Return the shop of an import whose first order is on `first_on`; a model that the store does not sell by is refused."""
     defaults, code = import_defaults(), terms.merchant_code
     merchant_id = merchant_id_of(code)
-    site = Place(
-        f"SITE-{code.upper()}", f"Warehouse of {code}", PlaceKind.MERCHANT_SITE, defaults.country_code, defaults.time_zone, 15, merchant_id
-    )
+    site = Place(f"SITE-{code.upper()}", f"Warehouse of {code}", PlaceKind.MERCHANT_SITE, defaults.country_code, defaults.time_zone, 15, merchant_id)
     near = [place for place in demo_places({}) if place.country_code == defaults.country_code]
     places: dict[str, Place] = {}
     for number, (model_code, _) in enumerate(sorted(terms.shares)):

@@ -140,7 +140,11 @@ async def _order(conn: Conn, outside: Outside, shop: Shop, day: BusinessDay, ref
     for one, plan in await _try_alone(conn, outside, stopped):
         if not isinstance(plan, CheckoutPlan):
             refusals.refuse([one], reason_of(plan))
-    again = [one for one in _checkouts(shop, [one.draft for one in stopped], refusals) if one.request.checkout_id in {s.request.checkout_id for s in stopped}]
+    again = [
+        one
+        for one in _checkouts(shop, [one.draft for one in stopped], refusals)
+        if one.request.checkout_id in {s.request.checkout_id for s in stopped}
+    ]
     for one in await _place(conn, outside, shop, again, counts):
         refusals.refuse(one.lines, _STILL_REFUSED)
     for draft in {one.draft.order_number: one.draft for one in stopped}.values():

@@ -111,9 +111,7 @@ async def _find(conn: Conn, checked: CheckedFile, terms: ImportTerms, now: datet
     return StoredImport(checked.facts.content_hash, terms.merchant_code, terms.path.name, terms.document, now.date(), now, -1, None, {})
 
 
-async def _open(
-    transact: Transact, registry: Registry, keyring: Keyring, terms: ImportTerms, checked: CheckedFile, stored: StoredImport
-) -> _Import:
+async def _open(transact: Transact, registry: Registry, keyring: Keyring, terms: ImportTerms, checked: CheckedFile, stored: StoredImport) -> _Import:
     """Open the shop, decide all lines by the rules in force, and bring in what is there before the first day; once."""
     options = terms.read_options(stored.today)
     first_on = first_date(checked, options)

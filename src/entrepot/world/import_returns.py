@@ -76,7 +76,9 @@ async def cancel_sales(conn: Conn, outside: Outside, parts: Sequence[TakenBack],
         for one in parts
     ]
     answers = await cancel_units(conn, outside, asks, BUYER, now) if asks else []
-    return [(one.line, f"cancellation_{answer.outcome}") for one, answer in zip(parts, answers, strict=True) if answer.outcome is not CancelOutcome.DONE]
+    return [
+        (one.line, f"cancellation_{answer.outcome}") for one, answer in zip(parts, answers, strict=True) if answer.outcome is not CancelOutcome.DONE
+    ]
 
 
 async def ask_ahead(conn: Conn, outside: Outside, shop: Shop, parts: Sequence[TakenBack], now: datetime) -> list[tuple[FileLine, str]]:

@@ -72,9 +72,7 @@ async def _say(conn: Conn, outside: Outside, shop: Shop, place: Place, week: Inc
     found = await read_availability(conn, [shop.merchant_id] * len(items), list(items))
     free = {items[one.key.stock_item_id]: one.free for one in found if one.key.place_code == place.place_code}
     sequence_no = week.for_week_of.toordinal()
-    words = [
-        StockWord(shop.merchant_id, place.place_code, sku, sequence_no, at, free.get(sku, 0) + units) for sku, units in week.units.items()
-    ]
+    words = [StockWord(shop.merchant_id, place.place_code, sku, sequence_no, at, free.get(sku, 0) + units) for sku, units in week.units.items()]
     answers = await declare_stock(conn, outside, words, IMPORTER, at)
     for answer in answers:
         if answer.outcome is WordOutcome.REFUSED and answer.refusal is not None:
@@ -94,6 +92,4 @@ def _adjustment(shop: Shop, line: FileLine) -> Adjustment:
     spot = _SITE if place.merchant_id is not None else bin_spot(shop.bin_of(line.sku))
     adjustment_id = derived_id("import_adjustment", shop.merchant_id, line.on, line.order_number, line.line_no)
     goods = Goods(shop.merchant_id, shop.merchant_id, item)
-    return Adjustment(
-        adjustment_id, place.place_code, spot, goods, line.quantity, MISPLACED, line.description or _NO_TEXT, IMPORTER.code, line.at
-    )
+    return Adjustment(adjustment_id, place.place_code, spot, goods, line.quantity, MISPLACED, line.description or _NO_TEXT, IMPORTER.code, line.at)

@@ -20,7 +20,7 @@ from entrepot.world.run import STRIDE, open_world
 
 DAILY: Final = 18
 """Checkouts a day and model."""
-_ANALYSED_AFTER: Final = frozenset({6, 24, 96})
+_ANALYSED_AFTER: Final = frozenset({3, 12, 48})
 """Strides after which the planner gets fresh figures: a database that was just filled has none."""
 
 

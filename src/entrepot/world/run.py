@@ -30,9 +30,9 @@ from entrepot.world.sellers import Sellers
 from entrepot.world.shoppers import Shoppers
 
 BUYER: Final = Actor(ActorKind.BUYER, "demo-buyer", "buyer")
-STRIDE: Final = timedelta(hours=2)
+STRIDE: Final = timedelta(hours=4)
 """How far the world moves at a time."""
-PAYMENT_MINUTES: Final = (30, 60, 90)
+PAYMENT_MINUTES: Final = (60, 120)
 """Minutes between two strides at which payments are decided and holds expire."""
 STOCK_DAYS: Final = 14
 """Days between two waves of stock."""
@@ -124,12 +124,12 @@ class World:
         if now.hour == 0:
             async with self.conn.transaction():
                 await collect_from_processor(self.conn, now)
-        if now.hour == 2 and now.weekday() == 0:
+        if now.hour == 4 and now.weekday() == 0:
             async with self.conn.transaction():
                 await close_periods(self.conn, self.outside, now)
             async with self.conn.transaction():
                 await send_payouts(self.conn, self.bank, now)
-        if now.hour == 4 and now.day == 1:
+        if now.hour == 8 and now.day == 1:
             async with self.conn.transaction():
                 await bill_storage(self.conn, self.outside, (now - timedelta(days=1)).date(), now)
 

@@ -18,7 +18,7 @@ from entrepot.operations.model import Role
 from entrepot.orders.read import read_allocations
 from entrepot.world.draw import Stream
 
-SHIP_HOURS: Final = frozenset({10, 16})
+SHIP_HOURS: Final = frozenset({8, 16})
 SELLER: Final = Actor(ActorKind.MERCHANT, "demo-merchant", "merchant_owner")
 _QUEUE = 5_000
 _HORIZON = timedelta(days=60)

@@ -29,11 +29,11 @@ class Shoppers:
     _ids: dict[str, SeededIds] = field(default_factory=dict[str, SeededIds])
 
     def requests_at(self, now: datetime) -> list[OrderRequest]:
-        """Return the checkouts of two hours, model by model."""
+        """Return the checkouts of one stride of four hours, model by model."""
         found: list[OrderRequest] = []
         for model_code in sorted(self.ground.offers):
             stream = self._stream(model_code)
-            count = sum(1 for _ in range(self.daily) if stream.below(12) == 0)
+            count = sum(1 for _ in range(self.daily) if stream.below(6) == 0)
             found += [self._request(model_code, stream, now) for _ in range(count)]
         return found
 
