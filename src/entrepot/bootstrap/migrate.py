@@ -25,8 +25,6 @@ def upgrade(url: str) -> None:
     try:
         with engine.begin() as connection:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-            if newest_revision() is None:  # before the first release there is no history to keep
-                all_tables().create_all(connection)
             command.upgrade(_config(connection), "head")
     finally:
         engine.dispose()
