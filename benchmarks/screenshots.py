@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
@@ -113,12 +113,8 @@ def main() -> int:
         sys.stderr.write("No Chromium on the PATH: install it (on Debian or Ubuntu: sudo apt-get install chromium), then run this again.\n")
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
-    with opened_browser() as browser:
-        if args.url:
-            faults = take(browser, args.url.rstrip("/"), args.only)
-        else:
-            with shown_house() as address:
-                faults = take(browser, address, args.only)
+    with nullcontext(args.url.rstrip("/")) if args.url else shown_house() as address, opened_browser() as browser:
+        faults = take(browser, address, args.only)
     sys.stdout.write("".join(f"{fault}\n" for fault in faults) + f"pictures are in {OUT}\n")
     return 1 if faults else 0
 

@@ -34,9 +34,7 @@ OPENED = frozenset(
 
 
 def marketplace(code: str = "US", currency: str = "USD", country_code: str = "US", label_language: str | None = None) -> Marketplace:
-    return Marketplace(
-        code, f"Store {code}", country_code, currency, ("en",), "UTC", False, (country_code,), date(2000, 1, 1), label_language
-    )
+    return Marketplace(code, f"Store {code}", country_code, currency, ("en",), "UTC", False, (country_code,), date(2000, 1, 1), label_language)
 
 
 def product_id(code: str = "phones") -> uuid.UUID:

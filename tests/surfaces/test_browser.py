@@ -26,7 +26,8 @@ def address(cluster, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(address):
+    """The browser, opened after the house: its driver keeps an event loop running."""
     with opened_browser() as browser:
         yield browser
 

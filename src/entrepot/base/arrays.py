@@ -27,7 +27,8 @@ class PackedListDumper(ListBinaryDumper):
         dumper = self.sub_dumper
         if dumper is None or not obj:
             return super().dump(obj)
-        kind = type(obj[0])
+        first: object = obj[0]
+        kind = type(first)
         if kind is _UUID and dumper.oid == _UUID_OID:
             packed = _pack_uuids(obj)
         elif issubclass(kind, _REPEATING):

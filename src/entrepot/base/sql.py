@@ -6,8 +6,11 @@ from operator import attrgetter
 from typing import Any
 
 from psycopg import AsyncConnection, adapters
+from psycopg.abc import PQGen
+from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
+from psycopg.waiting import Ready, Wait
 
 from entrepot.base.arrays import PackedListDumper
 
@@ -22,19 +25,37 @@ adapters.register_dumper(list, PackedListDumper)
 
 async def fetch(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
     """Run one statement with named parameters and return all rows."""
-    cursor = await conn.execute(sql.encode(), params)
+    cursor = await conn.execute(sql.encode(), params, binary=True)
     return await cursor.fetchall()
 
 
 async def fetch_one(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> Row | None:
     """Run one statement and return its first row, or None."""
-    cursor = await conn.execute(sql.encode(), params)
+    cursor = await conn.execute(sql.encode(), params, binary=True)
     return await cursor.fetchone()
 
 
-async def execute(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> int:
+async def execute(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> None:
+    """Run one statement; where the caller pipelines its statements, the database works on it while the program goes on."""
+    await conn.execute(sql.encode(), params)
+    if conn.pgconn.pipeline_status:
+        await conn.wait(_send_whole(conn.pgconn))
+
+
+def _send_whole(pgconn: PGconn) -> PQGen[None]:
+    """Wait until everything was sent: the database begins with a statement only when it has all of it, and a batch outgrows the socket's buffer."""
+    while pgconn.flush():
+        ready = yield Wait.RW
+        if ready & Ready.R:
+            pgconn.consume_input()
+
+
+async def execute_counted(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> int:
     """Run one statement and return the number of rows it touched."""
     cursor = await conn.execute(sql.encode(), params)
+    if conn.pgconn.pipeline_status:
+        async with conn.pipeline():  # its end waits for the count
+            pass
     return cursor.rowcount
 
 

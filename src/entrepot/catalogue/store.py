@@ -6,7 +6,7 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from entrepot.base.sql import Conn, Row, columns, execute, fetch
+from entrepot.base.sql import Conn, Row, columns, execute, execute_counted, fetch
 from entrepot.catalogue.model import (
     CompetingOffer,
     ItemFacts,
@@ -23,14 +23,16 @@ from entrepot.catalogue.model import (
     search_words,
 )
 
-_MARKETPLACE_COLUMNS = "marketplace_code, name, country_code, currency, languages, time_zone, price_includes_tax, destination_codes, opened_on, label_language"
+_MARKETPLACE_COLUMNS = (
+    "marketplace_code, name, country_code, currency, languages, time_zone, price_includes_tax, destination_codes, opened_on, label_language"
+)
 _PRODUCT_COLUMNS = "product_id, category_code, weight_g, length_mm, width_mm, height_mm, gtin, hazard_code, is_lot_controlled, is_expiry_controlled"
 _ITEM_COLUMNS = "merchant_id, sku, product_id, sourcing_cost_minor, cost_currency, hs_code, origin_country_code, unit_code"
 
 
 async def save_marketplaces(conn: Conn, marketplaces: Sequence[Marketplace]) -> int:
     """Insert marketplaces, or bring those that exist to these values; return how many were written."""
-    return await execute(
+    return await execute_counted(
         conn,
         f"""
         insert into marketplace ({_MARKETPLACE_COLUMNS})
@@ -57,10 +59,7 @@ async def save_marketplaces(conn: Conn, marketplaces: Sequence[Marketplace]) -> 
 async def read_marketplaces(conn: Conn) -> dict[str, Marketplace]:
     """Return all marketplaces by code, in order of code."""
     rows = await fetch(conn, f"select {_MARKETPLACE_COLUMNS} from marketplace order by marketplace_code")
-    return {
-        row[0]: Marketplace(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], tuple(row[7]), row[8], row[9])
-        for row in rows
-    }
+    return {row[0]: Marketplace(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], tuple(row[7]), row[8], row[9]) for row in rows}
 
 
 async def insert_products(conn: Conn, products: Sequence[Product], at: datetime) -> frozenset[object]:
@@ -87,7 +86,7 @@ async def read_products(conn: Conn, product_ids: Sequence[uuid.UUID]) -> dict[uu
 
 async def insert_texts(conn: Conn, texts: Sequence[tuple[uuid.UUID, ProductText]]) -> int:
     """Insert texts of products with the words they are found by, and return how many were new."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         insert into product_text (product_id, language, title, description, customs_description, words)
@@ -122,7 +121,7 @@ async def read_texts(conn: Conn, product_ids: Sequence[uuid.UUID]) -> dict[uuid.
 
 async def insert_restrictions(conn: Conn, restrictions: Sequence[Restriction]) -> int:
     """Insert dated restrictions and return how many were new."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         insert into restriction (category_code, country_code, rule, effective_from, effective_to, source, confidence, is_active)

@@ -8,12 +8,13 @@ from typing import Final
 
 from entrepot.base.errors import EntrepotError
 from entrepot.bootstrap.processes import PROCESSES
-from entrepot.cli import check, child, db, docs, operations, up, version, world
+from entrepot.cli import check, child, db, docs, import_orders, operations, up, version, world
 from entrepot.cli.registry import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "up": up,
     "world": world,
+    "import": import_orders,
     "check": check,
     "operations": operations,
     "db": db,

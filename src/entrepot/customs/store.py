@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
 from entrepot.base.errors import UnknownReferenceError
-from entrepot.base.sql import Conn, execute, fetch
+from entrepot.base.sql import Conn, execute, execute_counted, fetch
 from entrepot.customs.rule_rows import field_names, rule_of, stored_value
 from entrepot.customs.rules import CbecLimit, CbecRate, DutyRate, ImportRule, ImportTax, RuleBook, RuleRows, ScreeningRule, build_rule_book
 from entrepot.customs.seed import seed_rows
@@ -103,7 +103,7 @@ async def _switch_rules(conn: Conn, codes: Sequence[str], is_active: str) -> Non
 async def _insert_rows(conn: Conn, table: Table, rows: Sequence[Any]) -> int:
     names = [column.name for column in table.columns]
     arrays = ", ".join(f"%({column.name})s::{column.type.compile(_DIALECT)}[]" for column in table.columns)
-    return await execute(
+    return await execute_counted(
         conn,
         f"insert into {table.name} ({', '.join(names)}) select * from unnest({arrays}) on conflict do nothing",
         {name: [stored_value(name, getattr(row, name)) for row in rows] for name in names},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from entrepot.base.sql import Conn, columns, execute, fetch, json_column
+from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch, json_column
 from entrepot.freight.cards import carrier_card
 from entrepot.freight.identifiers import ATTEMPTS, Numbering, candidate_number, clean_number
 from entrepot.freight.model import (
@@ -184,7 +184,7 @@ async def void_labels(conn: Conn, keys: Sequence[ParcelKey], at: datetime) -> tu
 
 async def close_manifests(conn: Conn, manifests: Sequence[tuple[str, uuid.UUID]], at: datetime) -> int:
     """Close (place code, manifest id) when the driver has signed and return how many were open (@batch)."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         update manifest m set closed_at = %(at)s
@@ -302,7 +302,7 @@ async def _allot_numbers(conn: Conn, drafts: Sequence[ParcelDraft]) -> list[_Num
             taken.add((draft.carrier_code, free))
         numbered.append(_Numbered(draft, free))
     tracked = [one for one in numbered if one.tracking_number is not None]
-    entered = await execute(
+    entered = await execute_counted(
         conn,
         """
         insert into tracking_index (carrier_code, tracking_number, merchant_id, parcel_id)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import LiteralString
 
 from entrepot.base.batching import batch
-from entrepot.base.sql import Conn, columns, execute, fetch
+from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
 from entrepot.orders.model import LineUnits, OrderState
 
 _ADD = """
@@ -130,7 +130,7 @@ async def score_promises(
     conn: Conn, merchant_ids: Sequence[uuid.UUID], promise_ids: Sequence[uuid.UUID], delivered_ons: Sequence[date], ats: Sequence[datetime]
 ) -> int:
     """Score promises whose parcel arrived on a date; one that was scored keeps its first score unless it was withdrawn."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         update promise p set outcome = case when t.delivered_on <= p.to_on then 'hit' else 'miss' end, scored_at = t.at
@@ -145,7 +145,7 @@ async def score_promises(
 @batch
 async def miss_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], promise_ids: Sequence[uuid.UUID], at: datetime) -> int:
     """Score promises whose parcel will not arrive as missed; one that was scored keeps its score."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         update promise p set outcome = 'miss', scored_at = %(at)s
@@ -159,7 +159,7 @@ async def miss_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], promise_i
 @batch
 async def withdraw_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], at: datetime) -> int:
     """Withdraw the unscored promises of orders that were cancelled whole."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         update promise p set outcome = 'withdrawn', scored_at = %(at)s
@@ -173,7 +173,7 @@ async def withdraw_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], order
 @batch
 async def withdraw_consignment_promises(conn: Conn, merchant_ids: Sequence[uuid.UUID], promise_ids: Sequence[uuid.UUID], at: datetime) -> int:
     """Withdraw the unscored promises of consignments that will not leave, while the rest of their orders goes on."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         update promise p set outcome = 'withdrawn', scored_at = %(at)s

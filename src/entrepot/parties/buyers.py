@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from entrepot.base.ids import derived_id
-from entrepot.base.sql import Conn, Row, columns, execute, fetch
+from entrepot.base.sql import Conn, Row, columns, execute, execute_counted, fetch
 from entrepot.parties.countries import require_country
 from entrepot.parties.model import Outcome, require_text, tell_outcomes
 from entrepot.parties.people import (
@@ -207,7 +207,7 @@ async def open_identities(
 
 async def erase_persons(conn: Conn, person_ids: Sequence[uuid.UUID], at: datetime) -> int:
     """Drop the keys of persons, so that nothing sealed for them can ever be read again; return how many had one."""
-    return await execute(
+    return await execute_counted(
         conn,
         "update person_key set wrapped_key = null, erased_at = %(at)s where person_id = any(%(ids)s::uuid[]) and wrapped_key is not null",
         {"ids": list(person_ids), "at": at},

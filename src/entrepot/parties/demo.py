@@ -203,7 +203,9 @@ async def load_legal_entities(conn: Conn, at: datetime) -> None:
 
 async def _load_parties(conn: Conn, seed: SeedParties, rows: Sequence[SeedMerchant], kind: MerchantKind, at: datetime) -> None:
     """Register parties of one kind with their numbers and bank accounts."""
-    await register_merchants(conn, [NewMerchant(row.code, row.name, row.country_code, row.payout_currency, row.time_zone, kind) for row in rows], DEMO, at)
+    await register_merchants(
+        conn, [NewMerchant(row.code, row.name, row.country_code, row.payout_currency, row.time_zone, kind) for row in rows], DEMO, at
+    )
     await add_registrations(
         conn,
         [

@@ -12,7 +12,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from entrepot.base.ids import Ids
-from entrepot.base.sql import Conn, Row, columns, execute, fetch, fetch_one
+from entrepot.base.sql import Conn, Row, columns, execute, execute_counted, fetch, fetch_one
 from entrepot.base.time import at_ms
 from entrepot.parties.accounts import (
     FAILURES_PER_LOGIN,
@@ -85,7 +85,7 @@ async def close_staff(conn: Conn, staff_ids: Sequence[uuid.UUID], at: datetime) 
         "update web_session set ended_at = %(at)s where staff_id = any(%(ids)s::uuid[]) and ended_at is null",
         {"ids": list(staff_ids), "at": at},
     )
-    return await execute(
+    return await execute_counted(
         conn, "update staff set status = 'closed' where staff_id = any(%(ids)s::uuid[]) and status = 'active'", {"ids": list(staff_ids)}
     )
 
@@ -137,7 +137,7 @@ async def read_session(conn: Conn, token: str, at: datetime) -> StaffMember | No
 
 async def extend_session(conn: Conn, token: str, at: datetime) -> bool:
     """Let a live session last its full time again from now, and tell whether it was live."""
-    touched = await execute(
+    touched = await execute_counted(
         conn,
         "update web_session set expires_at = %(expires)s where token_hash = %(hash)s and ended_at is null and expires_at > %(at)s",
         {"hash": hash_token(token), "at": at, "expires": at + SESSION_LIFETIME},
@@ -147,7 +147,7 @@ async def extend_session(conn: Conn, token: str, at: datetime) -> bool:
 
 async def sign_out(conn: Conn, token: str, at: datetime) -> bool:
     """End a session, and tell whether it was open."""
-    touched = await execute(
+    touched = await execute_counted(
         conn, "update web_session set ended_at = %(at)s where token_hash = %(hash)s and ended_at is null", {"hash": hash_token(token), "at": at}
     )
     return touched == 1
@@ -155,7 +155,7 @@ async def sign_out(conn: Conn, token: str, at: datetime) -> bool:
 
 async def forget_attempts(conn: Conn, before: datetime) -> int:
     """Delete attempts older than `before`, which no throttle asks for any more."""
-    return await execute(conn, "delete from login_attempt where at < %(before)s", {"before": before})
+    return await execute_counted(conn, "delete from login_attempt where at < %(before)s", {"before": before})
 
 
 def hash_token(token: str) -> bytes:

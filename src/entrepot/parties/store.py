@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from psycopg.types.json import Jsonb
 
-from entrepot.base.sql import Conn, Row, columns, execute, fetch
+from entrepot.base.sql import Conn, Row, columns, execute, execute_counted, fetch
 from entrepot.parties.model import BankAccount, KycCase, Merchant, MerchantStatus, ModelOpening, NewMerchant, Registration, RoleHolder
 
 _MERCHANT_COLUMNS = "merchant_id, code, name, kind, country_code, payout_currency, time_zone, status, created_at"
@@ -42,7 +42,7 @@ async def list_merchants(conn: Conn, kind: str) -> list[Merchant]:
 
 async def update_merchant_status(conn: Conn, merchant_id: uuid.UUID, status: MerchantStatus) -> int:
     """Set a merchant's status unless it is closed, and return 1 if it was set."""
-    return await execute(
+    return await execute_counted(
         conn,
         "update merchant set status = %(status)s where merchant_id = %(merchant)s and status <> 'closed'",
         {"merchant": merchant_id, "status": str(status)},
@@ -222,7 +222,7 @@ async def insert_admissions(conn: Conn, openings: Sequence[ModelOpening], opened
 
 async def end_admissions(conn: Conn, openings: Sequence[ModelOpening], at: datetime) -> int:
     """Close open models and return how many were open."""
-    return await execute(
+    return await execute_counted(
         conn,
         """
         update model_admission a set closed_at = %(at)s

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from entrepot.base.sql import Conn, columns, execute, fetch
+from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
 from entrepot.settlement.model import InvoiceKind, UnbalancedInvoiceError, invoice_id_of
 
 
@@ -105,7 +105,7 @@ async def number_invoices(conn: Conn, at: datetime) -> int:
            on conflict do nothing""",
     )
     await execute(conn, "select 1 from invoice_series order by merchant_id, series_code for update")
-    return await execute(
+    return await execute_counted(
         conn,
         """with counted as (
                select i.merchant_id, i.invoice_id, i.series_code, s.last_number

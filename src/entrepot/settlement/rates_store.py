@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from entrepot.base.money import Rounding
-from entrepot.base.sql import Conn, columns, execute, fetch, fetch_one
+from entrepot.base.sql import Conn, columns, execute_counted, fetch, fetch_one
 from entrepot.settlement.exchange import ExchangeRate, RateBook, RateType, rate_book_of
 from entrepot.settlement.fees import FeeBook, FeeCard
 from entrepot.settlement.model import Confidence
@@ -50,7 +50,7 @@ async def load_rates(conn: Conn) -> int:
 
 async def insert_fee_cards(conn: Conn, cards: Sequence[FeeCard]) -> int:
     """Insert fee cards and return how many were new; a card with the same key and start stays as it is."""
-    return await execute(
+    return await execute_counted(
         conn,
         """insert into fee_rate (fee_code, marketplace_code, model_code, variant_code, effective_from, effective_to, currency, basis, rule_version,
                source, confidence, is_active, definition)
@@ -68,7 +68,7 @@ async def insert_fee_cards(conn: Conn, cards: Sequence[FeeCard]) -> int:
 
 async def insert_tax_rates(conn: Conn, rates: Sequence[TaxRate]) -> int:
     """Insert tax rates and return how many were new."""
-    return await execute(
+    return await execute_counted(
         conn,
         """insert into tax_rate (country_code, territory_code, tax_class, effective_from, effective_to, percent, area_code, rate_version, source,
                confidence, is_active)
@@ -82,7 +82,7 @@ async def insert_tax_rates(conn: Conn, rates: Sequence[TaxRate]) -> int:
 
 async def insert_tax_rules(conn: Conn, rules: Sequence[TaxRule]) -> int:
     """Insert tax rules and return how many were new."""
-    return await execute(
+    return await execute_counted(
         conn,
         """insert into tax_rule (rule_version, priority, destination, relation, established, buyer_kind, scheme, threshold_scope, threshold_minor,
                threshold_currency, threshold_inclusive, regime, taxable_person, collected_by, remitted_by, rate_of, rounding, effective_from,
@@ -105,7 +105,7 @@ async def insert_tax_rules(conn: Conn, rules: Sequence[TaxRule]) -> int:
 
 async def insert_exchange_rates(conn: Conn, rates: Sequence[ExchangeRate]) -> int:
     """Insert exchange rates against the euro and return how many were new; a published rate is never changed."""
-    return await execute(
+    return await execute_counted(
         conn,
         """insert into exchange_rate (rate_type, currency, day, rate)
            select * from unnest(%(rate_type)s::text[], %(currency)s::text[], %(day)s::date[], %(rate)s::numeric[])

@@ -304,7 +304,9 @@ async def read_fees_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], ord
 
 
 @batch
-async def read_tax_regimes(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> dict[tuple[uuid.UUID, uuid.UUID, int], str]:
+async def read_tax_regimes(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID, int], str]:
     """Return the regime of the latest tax decision by (merchant, order, line) of these orders."""
     rows = await fetch(
         conn,

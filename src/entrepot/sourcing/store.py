@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from entrepot.base.batching import batch
-from entrepot.base.sql import Conn, columns, execute, fetch
+from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
 from entrepot.sourcing.model import Candidate, Lane, Network, Place, Reason
 
 _PLACE = ("place_code", "name", "kind", "country_code", "time_zone", "cutoff_hour", "merchant_id", "is_open", "latitude_e6", "longitude_e6")
@@ -85,12 +85,12 @@ async def read_network(conn: Conn, territories: Mapping[str, str]) -> Network:
 
 async def close_place(conn: Conn, place_code: str) -> int:
     """Close a place for new orders; return the number of places changed."""
-    return await execute(conn, "update place set is_open = false where place_code = %(place)s and is_open", {"place": place_code})
+    return await execute_counted(conn, "update place set is_open = false where place_code = %(place)s and is_open", {"place": place_code})
 
 
 async def open_place(conn: Conn, place_code: str) -> int:
     """Open a place for new orders again; return the number of places changed."""
-    return await execute(conn, "update place set is_open = true where place_code = %(place)s and not is_open", {"place": place_code})
+    return await execute_counted(conn, "update place set is_open = true where place_code = %(place)s and not is_open", {"place": place_code})
 
 
 @batch

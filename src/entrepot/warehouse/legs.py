@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from entrepot.base.sql import Conn, columns, execute
+from entrepot.base.sql import Conn, columns, execute_counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class LegReport:
 
 async def report_legs(conn: Conn, reports: Sequence[LegReport]) -> int:
     """Fill in times that are not known yet; returns how many legs changed. One report per leg and batch."""
-    return await execute(
+    return await execute_counted(
         conn,
         """update inbound_leg l
            set departed_at = coalesce(l.departed_at, t.departed_at), arrived_at = coalesce(l.arrived_at, t.arrived_at)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
-from entrepot.base.sql import Conn, columns, execute, fetch
+from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
 from entrepot.warehouse.binning import Bin, LotKey, SpotKey
 from entrepot.warehouse.cartons import Carton
 from entrepot.warehouse.model import BinZone, bin_spot
@@ -12,7 +12,7 @@ from entrepot.warehouse.scanning import Fingerprint, Scan, ScanKey
 
 async def insert_bins(conn: Conn, bins: Sequence[Bin]) -> int:
     """Add bins that the place does not have yet; returns how many are new."""
-    return await execute(
+    return await execute_counted(
         conn,
         """insert into bin (place_code, bin_code, zone_code, capacity_mm3, pick_sequence)
            select * from unnest(%(place_code)b::text[], %(bin_code)b::text[], %(zone_code)b::text[], %(capacity_mm3)b::bigint[],
@@ -142,7 +142,7 @@ async def insert_seed_rows(conn: Conn, cartons: Sequence[Mapping[str, object]], 
     added = 0
     for table, names, rows in (("carton", _CARTON_COLUMNS, cartons), ("adjustment_reason", _REASON_COLUMNS, reasons)):
         arrays = ", ".join(f"%({name})b::{kind}[]" for name, kind in names.items())
-        added += await execute(
+        added += await execute_counted(
             conn,
             f"insert into {table} ({', '.join(names)}) select * from unnest({arrays}) on conflict do nothing",
             {name: [row[name] for row in rows] for name in names},

@@ -79,7 +79,9 @@ def plan_calendar(days: Sequence[BusinessDay], today: date) -> Calendar:
         due_on = week.for_week_of - WEEK
         (opening if due_on < dates[0] else incoming[bisect_left(dates, due_on)]).append(week)
     steps = zip(played, incoming, arriving, asking, strict=True)
-    return Calendar(tuple(opening), tuple(ImportStep(day, *(tuple(part) for part in parts)) for day, *parts in steps), orders)
+    return Calendar(
+        tuple(opening), tuple(ImportStep(day, tuple(units), tuple(parcels), tuple(wishes)) for day, units, parcels, wishes in steps), orders
+    )
 
 
 def arrival_on(order: OrderDraft, returned_on: date | None) -> date:
@@ -95,10 +97,9 @@ def _first_returns(days: Iterable[BusinessDay]) -> dict[OrderKey, date]:
     """Return the first date after its own on which something of an order goes back."""
     first: dict[OrderKey, date] = {}
     for day in days:
-        for returned in (line for draft in day.returns for line in draft.lines):
-            for part in returned.parts:
-                if part.sale.on < day.on:
-                    first.setdefault((part.sale.on, part.sale.order_number), day.on)
+        sales = [part.sale for draft in day.returns for line in draft.lines for part in line.parts if part.sale.on < day.on]
+        for sale in sales:
+            first.setdefault((sale.on, sale.order_number), day.on)
     return first
 
 

@@ -219,17 +219,16 @@ def _taken_back(shop: Shop, calendar: Calendar, drafts: Iterable[ReturnDraft], r
     """Return the parts of earlier sales that go back; a return of a sale that was refused is refused as well."""
     found: list[TakenBack] = []
     refs: dict[OrderKey, dict[int, LineRef]] = {}
-    for draft in drafts:
-        for returned in draft.lines:
-            if len(refusals.keep([part.sale for part in returned.parts])) < len(returned.parts):
-                refusals.refuse([returned.line], LineReason.RETURN_WITHOUT_SALE)
-            if not refusals.keep([returned.line]):
-                continue
-            for part in returned.parts:
-                key = (part.sale.on, part.sale.order_number)
-                if key not in refs:
-                    refs[key] = line_refs(shop, calendar.orders[key], refusals)
-                found.append(TakenBack(refs[key][part.sale.line_no], part.quantity, part.sale.on, draft.order_number, returned.line))
+    for draft, returned in [(one, line) for one in drafts for line in one.lines]:
+        if len(refusals.keep([part.sale for part in returned.parts])) < len(returned.parts):
+            refusals.refuse([returned.line], LineReason.RETURN_WITHOUT_SALE)
+        if not refusals.keep([returned.line]):
+            continue
+        for part in returned.parts:
+            key = (part.sale.on, part.sale.order_number)
+            if key not in refs:
+                refs[key] = line_refs(shop, calendar.orders[key], refusals)
+            found.append(TakenBack(refs[key][part.sale.line_no], part.quantity, part.sale.on, draft.order_number, returned.line))
     return found
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from psycopg.types.json import Jsonb
 
-from entrepot.base.sql import Conn, execute, fetch
+from entrepot.base.sql import Conn, execute, execute_counted, fetch
 
 _IMPORT = "content_hash, merchant_code, file_name, options, today_on, began_at, steps_done, finished_at, counts"
 
@@ -34,7 +34,7 @@ async def read_imports(conn: Conn) -> list[StoredImport]:
 
 async def insert_import(conn: Conn, begun: StoredImport) -> bool:
     """Write an import that begins; False where another program began the same file in this moment."""
-    added = await execute(
+    added = await execute_counted(
         conn,
         """
         insert into order_import (content_hash, merchant_code, file_name, options, today_on, began_at, steps_done, counts)
@@ -56,7 +56,7 @@ async def insert_import(conn: Conn, begun: StoredImport) -> bool:
 
 async def advance_import(conn: Conn, content_hash: str, steps_done: int, counts: Mapping[str, int], finished_at: datetime | None) -> bool:
     """Note one more step as done; False where it is not the next one, because another program does the same import."""
-    changed = await execute(
+    changed = await execute_counted(
         conn,
         """
         update order_import set steps_done = %(steps)s, counts = %(counts)s, finished_at = %(finished)s

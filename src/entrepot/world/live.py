@@ -18,7 +18,7 @@ from entrepot.world.ground import STARTS_AT, WorldGround, lay_ground
 from entrepot.world.report import report_world
 from entrepot.world.run import STRIDE, open_world
 
-DAILY: Final = 18
+DAILY: Final = 16
 """Checkouts a day and model."""
 _ANALYSED_AFTER: Final = frozenset({3, 12, 48})
 """Strides after which the planner gets fresh figures: a database that was just filled has none."""

@@ -29,6 +29,7 @@ async def report_world(conn: Conn, reference: Reference, counts: Mapping[str, in
         "units": dict(await read_units(conn)),
         "money": money,
         "laws": [asdict(law) for law in laws],
+        "is_broken": any(law.broken for law in laws),
         "events": dict(sorted(counts.items())),
         "books_hash": await hash_books(conn),
     }

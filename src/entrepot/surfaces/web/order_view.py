@@ -11,6 +11,7 @@ from entrepot.base.sql import Conn
 from entrepot.books.money.read import EntryRow, read_order_entries
 from entrepot.books.stock.read import MoveRow, read_moves
 from entrepot.catalogue.store import find_offers
+from entrepot.customs.model import DeclarationKind
 from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders
 from entrepot.freight.read import Consignment, ParcelTimeline, read_consignments_of_orders, read_parcel_timeline, read_parcels_of_orders
 from entrepot.operations.registry import Registry
@@ -275,7 +276,7 @@ def _customs_moments(declarations: Sequence[StoredDeclaration]) -> list[Moment]:
         Moment(
             one.state_at,
             f"{words(one.declaration.kind)} declaration {one.state}",
-            f"Customs {country(one.declaration.ship_to)}",
+            f"Customs {country(one.declaration.ship_from if one.declaration.kind is DeclarationKind.EXPORT else one.declaration.ship_to)}",
             one.cause_code.replace("_", " "),
             "customs",
         )
