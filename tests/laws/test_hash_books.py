@@ -7,7 +7,7 @@ from tests.factories.house import BUYER, STAFF, find_offer, later, open_house, p
 
 from entrepot.base.due import take_due
 from entrepot.base.ids import derived_id
-from entrepot.base.sql import execute
+from entrepot.base.sql import execute, execute_counted
 from entrepot.flows.fulfil import hand_over, pick_and_pack
 from entrepot.flows.hash_books import hash_books, hash_parts
 from entrepot.flows.order_to_cash import PAY, place_orders, take_payments
@@ -72,5 +72,5 @@ async def test_session_settings_do_not_show_and_changes_do(conn):
         "update fee_line set amount_minor = amount_minor + 1",
     ):
         was = await hash_books(conn)
-        assert await execute(conn, change) > 0
+        assert await execute_counted(conn, change) > 0
         assert await hash_books(conn) != was, change

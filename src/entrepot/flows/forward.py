@@ -7,7 +7,7 @@ from dataclasses import replace
 from entrepot.base.ids import derived_id_at
 from entrepot.base.sql import Conn
 from entrepot.base.time import at_ms
-from entrepot.books.stock.model import Move, StockPosting
+from entrepot.books.stock.model import Move, StockPosting, at_place
 from entrepot.books.stock.post import post_moves
 from entrepot.books.stock.read import read_sent
 from entrepot.freight.model import ParcelChange, ParcelKey
@@ -34,7 +34,7 @@ async def move_on(conn: Conn, parcels: Sequence[ParcelChange], verb: str, target
             verb,
             one.order_id,
             [
-                Move(held.location, replace(held.location, place_code=target_place), held.quantity)
+                Move(held.location, at_place(held.location, target_place), held.quantity)
                 for cause_id in (one.parcel_id, one.consignment_id)
                 for held in sent.get((one.merchant_id, cause_id), ())
             ],

@@ -18,10 +18,10 @@ from entrepot.sourcing.model import FreeStock, Shelf
 async def read_ground(conn: Conn, reference: Reference, requests: Sequence[OrderRequest]) -> Ground:
     """Read what the requests are about: their offers, the merchants' terms on the day, and what is free of their stock items."""
     lines = {(line.merchant_id, line.offer_id) for request in requests for line in request.lines}
-    ordered = sorted(lines)
+    ordered = sorted(lines, key=lambda line: (line[0].int, line[1].int))
     offers = {offer.offer_id: offer for offer in await find_offers(conn, [line[0] for line in ordered], [line[1] for line in ordered])}
     merchants = await read_terms(conn, sorted({line[0] for line in ordered}), max(request.at for request in requests).date())
-    items = sorted({(offer.merchant_id, offer.stock_item_id) for offer in offers.values()})
+    items = sorted({(offer.merchant_id, offer.stock_item_id) for offer in offers.values()}, key=lambda item: (item[0].int, item[1].int))
     shelf: Shelf = {}
     for found in await read_availability(conn, [item[0] for item in items], [item[1] for item in items]):
         key = found.key

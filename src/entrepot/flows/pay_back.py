@@ -165,7 +165,8 @@ async def read_charges(conn: Conn, reference: Reference, keys: Sequence[tuple[uu
         dropped = charge.standing.cancelled - cancelled.get(key, 0)
         if dropped:
             charge = charge.after(dropped, charge.share(dropped))
-        charges[key] = charge.after(*refunded.get((line.merchant_id, line.order_id), {}).get(line.line_no, (0, NOTHING)))
+        gone = refunded.get((line.merchant_id, line.order_id), {}).get(line.line_no)
+        charges[key] = charge if gone is None else charge.after(*gone)
     return charges
 
 

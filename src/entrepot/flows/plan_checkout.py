@@ -242,7 +242,8 @@ def _source(request: OrderRequest, ask: LineAsk, offer: OfferFacts, plan: Plan, 
 def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marketplace: Marketplace, on: date) -> CheckoutPlan:
     """Add freight, tax and duty to sited lines, consignment by consignment."""
     ms = at_ms(request.at)
-    orders = {line.ask.merchant_id: order_id_of(request.checkout_id, line.ask.merchant_id, request.at) for line in sited}
+    merchant_ids = dict.fromkeys(line.ask.merchant_id for line in sited)
+    orders = {merchant_id: order_id_of(request.checkout_id, merchant_id, request.at) for merchant_id in merchant_ids}
     groups: dict[tuple[uuid.UUID, str, str], list[_Sited]] = {}
     for line in sited:
         for part in line.sourced.parts:
@@ -264,16 +265,16 @@ def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marke
     for order_id, value_minor in quota.items():
         pieces = sum(line.ask.quantity for line in planned.values() if line.order_id == order_id and line.plan.uses_quota)
         require_within_order(ground.reference.customs, on, value_minor, pieces)
-    done = tuple(
-        replace(
-            planned[line.ask.merchant_id, line.line_no],
-            consignment_ids=tuple(
-                consignments[line.ask.merchant_id, part.place.place_code, line.plan.model_code].consignment_id for part in line.sourced.parts
-            ),
-        )
-        for line in sited
-    )
+    done = tuple(_consigned(planned[line.ask.merchant_id, line.line_no], consignments) for line in sited)
     return CheckoutPlan(request, marketplace.currency, done, tuple(consignments.values()), quota)
+
+
+def _consigned(line: PlannedLine, consignments: Mapping[tuple[uuid.UUID, str, str], PlannedConsignment]) -> PlannedLine:
+    """Return a line with the consignment of each of its parts; it was planned with that of its first part."""
+    if len(line.parts) == 1:
+        return line
+    keys = [(line.ask.merchant_id, part.place.place_code, line.plan.model_code) for part in line.parts]
+    return replace(line, consignment_ids=tuple(consignments[key].consignment_id for key in keys))
 
 
 def order_id_of(checkout_id: uuid.UUID, merchant_id: uuid.UUID, at: datetime) -> uuid.UUID:
@@ -447,7 +448,7 @@ def _planned(
         line.unit_price_minor,
         line.sourced.parts,
         line.sourced.candidates,
-        (),
+        (consignment.consignment_id,),
         freights[line.ask.merchant_id, line.line_no],
         tax,
         assessed,
@@ -497,7 +498,7 @@ def _cbec_line(
         line.unit_price_minor,
         line.sourced.parts,
         line.sourced.candidates,
-        (),
+        (consignment.consignment_id,),
         freight_minor,
         decision,
         assessed,

@@ -136,17 +136,19 @@ async def ask_returns(conn: Conn, outside: Outside, wishes: Sequence[ReturnWish]
 
 
 def _possible_keys(ground: ReturnGround, wish: ReturnWish) -> list[ReturnKey]:
-    """Return the keys that the RMAs of a wish can have: as many as the order has parts."""
-    count = sum(len(parts) for key, parts in ground.parts.items() if key[:2] == wish.order_key)
+    """Return the keys that the RMAs of a wish can have: as many as the parts it names."""
+    keys = {(wish.merchant_id, wish.order_id, line_no) for line_no, _ in wish.units}
+    count = sum(len(ground.parts.get(key, ())) for key in keys)
     return [(wish.merchant_id, derived_id("rma", *wish.order_key, wish.key, number)) for number in range(1, count + 1)]
 
 
 def _without(ground: ReturnGround, taken: Mapping[tuple[uuid.UUID, uuid.UUID, int, int], int]) -> ReturnGround:
     """Return the ground less what earlier wishes of the batch take."""
-    parts = {
-        key: [replace(one, returnable=one.returnable - taken.get((*key, one.part.part_no), 0)) for one in listed]
-        for key, listed in ground.parts.items()
-    }
+    if not taken:
+        return ground
+    parts = dict(ground.parts)
+    for key in {key[:3] for key in taken}:
+        parts[key] = [replace(one, returnable=one.returnable - taken.get((*key, one.part.part_no), 0)) for one in ground.parts[key]]
     return replace(ground, parts=parts)
 
 

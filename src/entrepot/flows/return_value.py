@@ -117,11 +117,13 @@ def _dutiable_minor(charge: LineCharge, before: int, units: int) -> int:
 
 async def refund_returns(conn: Conn, outside: Outside, ground: ReturnGround, backs: Sequence[BackUnits], actor: Actor, now: datetime) -> None:
     """Pay returns back, give the merchant its referral back and charge what a refund costs; a return that was paid back is passed over."""
-    charges = dict(ground.charges)
+    charges: dict[tuple[uuid.UUID, uuid.UUID], dict[int, LineCharge]] = {}
+    for (merchant_id, order_id, line_no), charge in ground.charges.items():
+        charges.setdefault((merchant_id, order_id), {})[line_no] = charge
     refunds: list[PayBack] = []
     for one in backs:
         stored = one.stored
-        mine = {key[2]: charge for key, charge in charges.items() if key[:2] == (stored.merchant_id, stored.order_id)}
+        mine = charges[stored.merchant_id, stored.order_id]
         units = {line_no: min(count, mine[line_no].line.quantity - mine[line_no].gone.refunded_quantity) for line_no, count in one.units.items()}
         due = {line_no: count for line_no, count in units.items() if count}
         if not due:
@@ -129,7 +131,7 @@ async def refund_returns(conn: Conn, outside: Outside, ground: ReturnGround, bac
         lines = refund_units([charge.gone for charge in mine.values()], due, levies_rule=one.levies)
         refunds.append(PayBack(stored.merchant_id, stored.order_id, CauseKind.RETURN, stored.rma_id, lines))
         for line in lines:
-            charges[stored.merchant_id, stored.order_id, line.line_no] = mine[line.line_no].after(line.quantity, line.amounts)
+            mine[line.line_no] = mine[line.line_no].after(line.quantity, line.amounts)
     answers = await pay_back(conn, outside, refunds, actor, now)
     paid = [one for one, answer in zip(refunds, answers, strict=True) if answer.outcome in {PaidBackOutcome.PAID, PaidBackOutcome.WAITING}]
     await _fees_of_refunds(conn, outside, ground, paid, now)

@@ -292,12 +292,14 @@ async def read_fees_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], ord
     """Return the fees of one code of orders, charged and given back, in the order in which they arose."""
     rows = await fetch(
         conn,
-        """select f.cause_kind, f.cause_id, f.line_no, f.fee_no, f.fee_code, f.event, f.amount_minor, f.currency, f.rule_version, f.unit_count,
-               f.inputs, f.charged_at, f.order_id
-           from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
-           join fee_line f on f.merchant_id = t.merchant_id and f.order_id = t.order_id
-           where f.fee_code = %(code)s
-           order by f.charged_at, f.cause_id, f.line_no, f.event, f.fee_no""",
+        """with asked as (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[]) as t(merchant_id, order_id)),
+           found as (
+               select f.* from asked t join fee_line f on f.merchant_id = t.merchant_id and f.order_id = t.order_id and f.order_id <> f.cause_id
+               union all
+               select f.* from asked t join fee_line f on f.merchant_id = t.merchant_id and f.cause_id = t.order_id and f.order_id = f.cause_id
+           )
+           select cause_kind, cause_id, line_no, fee_no, fee_code, event, amount_minor, currency, rule_version, unit_count, inputs, charged_at, order_id
+           from found where fee_code = %(code)s order by charged_at, cause_id, line_no, event, fee_no""",
         {"merchants": list(merchant_ids), "orders": list(order_ids), "code": fee_code},
     )
     return [_stored_fee(row) for row in rows]

@@ -188,7 +188,7 @@ FEE_LINE = declare_table(
     Column("charged_at", DateTime(timezone=True), nullable=False),
     Column("order_id", Uuid),
     PrimaryKeyConstraint("merchant_id", "cause_id", "line_no", "event", "fee_no", "cause_kind"),
-    Index(None, "merchant_id", "order_id", postgresql_where=text("order_id <> cause_id")),
+    Index("fee_line_order_ix", "order_id", postgresql_where=text("order_id <> cause_id")),
     Index(None, "merchant_id", "charged_at"),
 )
 

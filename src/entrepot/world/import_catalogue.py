@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -73,7 +73,8 @@ class Shop:
     opened_at: datetime
     places: Mapping[str, Place]
     bin_codes: tuple[str, ...]
-    models: dict[str, str]
+    models: dict[str, str] = field(default_factory=dict[str, str])
+    offers: dict[str, uuid.UUID] = field(default_factory=dict[str, uuid.UUID])
 
     def model_of(self, sku: str) -> str:
         """Return the model that a SKU is sold by."""
@@ -92,7 +93,10 @@ class Shop:
 
     def offer_of(self, sku: str) -> uuid.UUID:
         """Return the offer of a SKU."""
-        return offer_id_of(self.merchant_id, sku, self.marketplace_code, self.model_of(sku), self.opened_at)
+        known = self.offers.get(sku)
+        if known is None:
+            known = self.offers[sku] = offer_id_of(self.merchant_id, sku, self.marketplace_code, self.model_of(sku), self.opened_at)
+        return known
 
     def bin_of(self, sku: str) -> str:
         """Return the bin that a SKU is stowed in."""
@@ -121,7 +125,7 @@ def shop_of(registry: Registry, terms: ImportTerms, first_on: date) -> Shop:
         places[model_code] = fitting[number % len(fitting)]
     bins = tuple(one.bin_code for one in bins_of(site.place_code) if one.zone_code is BinZone.FORWARD)
     opened_at = start_of_day(first_on, defaults.time_zone) - 2 * AHEAD
-    return Shop(terms, merchant_id, defaults.marketplace_code, opened_at, places, bins, {})
+    return Shop(terms, merchant_id, defaults.marketplace_code, opened_at, places, bins)
 
 
 async def open_shop(conn: Conn, registry: Registry, shop: Shop, today: date) -> None:

@@ -4,9 +4,11 @@ Pass 1 writes nothing. Pass 2 opens the shop in one transaction, then plays each
 the day is done. What a killed import had not committed is not there; the next call reads the file the same way and goes on.
 """
 
+import gc
 import resource
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -47,6 +49,7 @@ Result = TypeVar("Result")
 Tell = Callable[[int, int], None]
 """Is told how many of how many steps are done."""
 
+_COLLECT_EVERY: Final = 10
 _SEED: Final = "order-import"
 _STATISTICS_AFTER: Final = frozenset({0, 2, 7, 20, 50, 120, 220})
 """Steps after which the planner's statistics are refreshed; the tables have grown several times over since the last."""
@@ -81,14 +84,38 @@ async def import_orders(
     transact: Transact, registry: Registry, keyring: Keyring, terms: ImportTerms, now: datetime, folder: Path, tell: Tell
 ) -> dict[str, object]:
     """Import a file, or go on with it, and return the report; refused lines are written into `folder`."""
+    with _rare_collections():
+        return await _import(transact, registry, keyring, terms, now, folder, tell)
+
+
+@contextmanager
+def _rare_collections() -> Generator[None]:
+    """Keep Python from looking for reference cycles all the time: the file's half million lines have none, and each look goes through all of them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+
+
+async def _import(
+    transact: Transact, registry: Registry, keyring: Keyring, terms: ImportTerms, now: datetime, folder: Path, tell: Tell
+) -> dict[str, object]:
+    """Read, open or find again, play step by step, report."""
     began_s = monotonic_s()
     shop_of(registry, terms, now.date())
     checked = read_lines(terms.path, terms.read_options(now.date()))
     stored = await transact(lambda conn: _find(conn, checked, terms, now))
     under_way = await _open(transact, registry, keyring, terms, checked, stored)
+    gc.freeze()
     for step in range(under_way.stored.steps_done, under_way.step_count):
         tell(step, under_way.step_count)
         await _play(transact, under_way, step)
+        if step % _COLLECT_EVERY == 0:
+            gc.collect()
         if step in _STATISTICS_AFTER:
             await transact(refresh_statistics)
     tell(under_way.step_count, under_way.step_count)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from entrepot.base.sql import Conn, execute, fetch_one
+from entrepot.base.sql import Conn, execute, execute_counted, fetch_one
 from entrepot.bootstrap import database as subject
 from entrepot.bootstrap.database import (
     ATTEMPTS,
@@ -40,7 +40,7 @@ async def values(pool: Pool) -> list[tuple[str, int]]:
 
 
 async def test_commits_and_returns(pool: Pool) -> None:
-    assert await in_transaction(pool, lambda conn: execute(conn, "update counter set value = 1 where name = 'a'")) == 1
+    assert await in_transaction(pool, lambda conn: execute_counted(conn, "update counter set value = 1 where name = 'a'")) == 1
     assert await values(pool) == [("a", 1), ("b", 0)]
 
 

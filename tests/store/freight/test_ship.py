@@ -17,7 +17,7 @@ from tests.factories.freight import (
     plan,
 )
 
-from entrepot.base.sql import execute, fetch
+from entrepot.base.sql import execute, execute_counted, fetch
 from entrepot.freight.check import check_parcels
 from entrepot.freight.consign import plan_consignments, release_consignments, resize_consignments
 from entrepot.freight.identifiers import ATTEMPTS, Numbering, candidate_number, is_s10
@@ -267,7 +267,7 @@ async def test_every_broken_law_names_its_row(conn, statement, said):
     await create_parcels(conn, [draft()], AT)
     await hand_over_parcels(conn, [hand_over()])
     assert await check_parcels(conn) == (1, [])
-    assert await execute(conn, statement.replace("##", "||")) == 1
+    assert await execute_counted(conn, statement.replace("##", "||")) == 1
     checked, broken = await check_parcels(conn)
     assert checked == 1
     named = str(parcel_id("p1")) if "packed" not in said else str(consignment_key().consignment_id)

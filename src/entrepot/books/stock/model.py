@@ -101,6 +101,20 @@ class Location:
         return not self.place_code.startswith("@") and (self.spot_code in _ON_HAND_SPOTS or self.spot_code.startswith("bin:"))
 
 
+def at_place(location: Location, place_code: str) -> Location:
+    """Return the same units at another place, in a spot of the same name."""
+    return Location(
+        location.merchant_id,
+        location.owner_id,
+        location.stock_item_id,
+        place_code,
+        location.spot_code,
+        location.lot_code,
+        location.condition_code,
+        location.customs_status,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """Units that go from one location to another, with their cause."""

@@ -89,6 +89,7 @@ STOCK_RESERVATION = declare_table(
     CheckConstraint("open_quantity >= 0 and consumed_quantity >= 0 and short_quantity >= 0", name="parts_positive"),
     CheckConstraint("open_quantity + consumed_quantity + short_quantity <= quantity", name="parts_within"),
     Index("stock_reservation_open_ix", "stock_item_id", "place_code", postgresql_where=text("open_quantity > 0")),
+    Index("stock_reservation_at_ix", "stock_item_id", "place_code", "at"),
     fillfactor=80,
 )
 

@@ -80,16 +80,21 @@ async def _differences(conn: Conn, words: Sequence[Word]) -> list[tuple[Word, in
     rows = await fetch(
         conn,
         """
-        select a.on_hand,
-               coalesce(sum(r.open_quantity) filter (where r.at <= t.as_of), 0)::bigint,
-               coalesce(sum(r.consumed_quantity) filter (where r.at > t.as_of), 0)::bigint
+        select a.on_hand, coalesce(before.held, 0)::bigint, coalesce(later.gone, 0)::bigint
         from unnest(%(merchants)s::uuid[], %(items)s::uuid[], %(places)s::text[], %(owners)s::uuid[], %(ats)s::timestamptz[])
              with ordinality as t(merchant_id, stock_item_id, place_code, owner_id, as_of, position)
         join stock_availability a on a.merchant_id = t.merchant_id and a.stock_item_id = t.stock_item_id and a.place_code = t.place_code
              and a.owner_id = t.owner_id and a.condition_code = 'sellable' and a.customs_status = 'free' and a.pool_code = '-'
-        left join stock_reservation r on r.merchant_id = t.merchant_id and r.stock_item_id = t.stock_item_id and r.place_code = t.place_code
-             and (r.open_quantity > 0 or r.at > t.as_of)
-        group by t.position, a.on_hand order by t.position
+        left join lateral (
+            select sum(r.open_quantity) as held from stock_reservation r
+            where r.merchant_id = t.merchant_id and r.stock_item_id = t.stock_item_id and r.place_code = t.place_code
+              and r.open_quantity > 0 and r.at <= t.as_of
+        ) before on true
+        left join lateral (
+            select sum(r.consumed_quantity) as gone from stock_reservation r
+            where r.merchant_id = t.merchant_id and r.stock_item_id = t.stock_item_id and r.place_code = t.place_code and r.at > t.as_of
+        ) later on true
+        order by t.position
         """,
         _word_columns(words),
     )

@@ -374,13 +374,7 @@ def upgrade() -> None:
         postgresql_with=None,
     )
     op.create_index(op.f("fee_line_merchant_id_charged_at_ix"), "fee_line", ["merchant_id", "charged_at"], unique=False)
-    op.create_index(
-        op.f("fee_line_merchant_id_order_id_ix"),
-        "fee_line",
-        ["merchant_id", "order_id"],
-        unique=False,
-        postgresql_where=sa.text("order_id <> cause_id"),
-    )
+    op.create_index("fee_line_order_ix", "fee_line", ["order_id"], unique=False, postgresql_where=sa.text("order_id <> cause_id"))
     op.create_table(
         "fee_rate",
         sa.Column("fee_code", sa.Text(), nullable=False),
@@ -1166,6 +1160,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("merchant_id", "holder_id", "line_no", "part_no", name=op.f("stock_reservation_pk")),
         postgresql_with={"fillfactor": "80"},
     )
+    op.create_index("stock_reservation_at_ix", "stock_reservation", ["stock_item_id", "place_code", "at"], unique=False)
     op.create_index(
         "stock_reservation_open_ix", "stock_reservation", ["stock_item_id", "place_code"], unique=False, postgresql_where=sa.text("open_quantity > 0")
     )
