@@ -3,7 +3,6 @@
 import fcntl
 import itertools
 import os
-import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -11,19 +10,15 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy.exc import SQLAlchemyError
 
-import entrepot
 from entrepot.base.sql import Conn
-from entrepot.base.tables import METADATA
-from entrepot.bootstrap.migrate import sync_engine
+from entrepot.bootstrap.migrate import upgrade
 
 KEEPER = Path(__file__).with_name("cluster_keeper.py")
 START_LIMIT_S = 120
@@ -88,34 +83,12 @@ def start_keeper(directory: Path, users: Path) -> str:
 
 
 def build_template(server_url: str, template: str) -> None:
-    """Create the database that every other one is copied from, with all tables; it gets its name when it is complete.
-
-    Tables that cannot be loaded or created are named and left out, so that one broken package does not hide what the tests of the others
-    say; `store/bootstrap/test_conftest.py` fails for them.
-    """
+    """Create the database that every other one is copied from, migrated; it gets its name when it is complete."""
     unfinished = f"{template}_new"
     administer(server_url, "drop database if exists {} with (force)", unfinished)
     administer(server_url, "create database {}", unfinished)
-    engine = sync_engine(with_database(server_url, unfinished))
-    load_tables()
-    for table in METADATA.sorted_tables:
-        try:
-            with engine.begin() as conn:
-                table.create(conn)
-        except SQLAlchemyError as error:
-            sys.stderr.write(f"table {table.name}: {error}\n")
-    engine.dispose()
+    upgrade(with_database(server_url, unfinished))
     administer(server_url, "alter database {} rename to {}", unfinished, template)
-
-
-def load_tables() -> None:
-    """Import every `tables.py` that can be imported."""
-    for module in pkgutil.walk_packages(entrepot.__path__, "entrepot."):
-        if module.name.endswith(".tables"):
-            try:
-                import_module(module.name)
-            except Exception as error:  # noqa: BLE001 -- whatever is wrong with it is its own tests' business
-                sys.stderr.write(f"{module.name}: {error!r}\n")
 
 
 @contextmanager

@@ -92,7 +92,7 @@ async def test_an_order_from_another_shop_costs_what_its_preview_said(conn):
     assert next((fee.fee_code, fee.units, fee.amount_minor) for fee in preview.fees) == ("outbound", 2, 700)  # 3.50 each in an order of three
     assert (preview.currency, preview.no_rate, [parcel.place_code for parcel in preview.parcels]) == ("GBP", (), ["GB-LTN1"])
     (parcel,) = preview.parcels
-    assert (parcel.ship_by_at, parcel.from_on, parcel.to_on) == (AT.replace(day=8, hour=23, minute=59), date(2026, 9, 9), date(2026, 9, 13))
+    assert (parcel.ship_by_at, parcel.from_on, parcel.to_on) == (AT.replace(day=8, hour=23, minute=59), date(2026, 9, 9), date(2026, 9, 12))
     assert await fetch(conn, "select place_code, from_on, to_on, order_id from promise") == [("GB-LTN1", parcel.from_on, parcel.to_on, None)]
     (placed,) = await place_outbound(conn, outside, [wish], SHOP)
     assert (placed.state, placed.total_minor) == ("placed", 8000)
@@ -121,7 +121,7 @@ async def test_speed_has_its_price_and_its_lane(conn):
     await put_stock(conn, "demo-leeds-kitchen", "DALE-KNIFE", "GB-LTN1", 9)
     previews = await preview_outbound(conn, outside, [ask(speed_code=speed) for speed in ("standard", "expedited", "priority")])
     assert [one.fee_minor for one in previews] == [800, 1120, 1520]  # 4.00 each, times 1.4 and 1.9
-    assert [one.parcels[0].service_code for one in previews] == ["ENTREPOT-LINE:bonded", "DEMO-EXPRESS:next", "DEMO-EXPRESS:next"]
+    assert [one.parcels[0].service_code for one in previews] == ["ENTREPOT-LINE:standard", "DEMO-EXPRESS:next", "DEMO-EXPRESS:next"]
     assert previews[1].parcels[0].to_on < previews[0].parcels[0].to_on
     (placed,) = await place_outbound(conn, outside, [ask(speed_code="priority")], SHOP)
     await ship(conn, outside, "GB-LTN1", later(hours=4))

@@ -213,18 +213,18 @@ async def test_a_label_bought_here_is_owed_to_the_carrier_and_charged_with_our_m
     key = order_of(await place(conn, outside, 2))
     (waiting,) = await read_to_ship(conn, LEEDS, later(days=30))
     (told,) = await answer_shipments(conn, outside, [shipment(waiting)], SELLER, later(hours=6))
-    assert (told.outcome, told.label.cost_minor, told.label.currency) == (ConfirmOutcome.NEW, 160, "GBP")
+    assert (told.outcome, told.label.cost_minor, told.label.currency) == (ConfirmOutcome.NEW, 405, "GBP")
     (parcel,) = await read_parcels_of_orders(conn, [key[0]], [key[1]])
-    assert (parcel.label_source, parcel.label_cost_minor, parcel.label_currency) == (LabelSource.BOUGHT_HERE, 160, "GBP")
+    assert (parcel.label_source, parcel.label_cost_minor, parcel.label_currency) == (LabelSource.BOUGHT_HERE, 405, "GBP")
     assert parcel.tracking_number == told.tracking_number
     assert len(await read_labels(conn, [ParcelKey(LEEDS, parcel.parcel_id)])) == 1
     await deliver_and_settle(conn, outside, key, 3)
     assert await balances(conn) == {
         ("psp", "GBP"): 4598,
         ("fee.referral", "GBP"): -690,
-        ("carrier.ENTREPOT-LINE", "GBP"): -160,
-        ("fee.label_margin", "GBP"): -5,  # 3 % of 1.60
-        ("mer", "GBP"): -3743,
+        ("carrier.ENTREPOT-LINE", "GBP"): -405,
+        ("fee.label_margin", "GBP"): -12,  # 3 % of 4.05
+        ("mer", "GBP"): -3491,
     }
     counts = await count_performance(conn, [LEEDS], AT, later(days=30))
     assert counts[LEEDS] == {

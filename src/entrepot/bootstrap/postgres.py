@@ -44,7 +44,7 @@ COMMON_SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "256MB",
+    "shared_buffers": "512MB",
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",

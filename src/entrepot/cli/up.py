@@ -8,6 +8,7 @@ from entrepot.bootstrap.settings import Settings, WorldMode
 from entrepot.bootstrap.supervisor import supervise
 from entrepot.cli.options import add_data_flag, add_setting_flag, settings_from
 from entrepot.cli.registry import Subparsers
+from entrepot.parties.demo import read_seed_parties
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -28,8 +29,14 @@ def run(args: Namespace) -> int:
 
 
 def welcome(settings: Settings) -> None:
-    """Say where everything is, once the web answers."""
-    print(f"Entrepot is running: http://{LOOPBACK}:{settings.port}/", flush=True)
+    """Say where everything is and, where the demonstration world runs, how to look at it as whom; once the web answers."""
+    address = f"http://{LOOPBACK}:{settings.port}"
+    print(f"Entrepot is running: {address}/")
+    print(f"  sign in  {address}/sign-in")
     print(f"  data     {settings.data}")
     print(f"  world    {f'seed {settings.seed}, speed {settings.speed}' if settings.world is WorldMode.ON else 'off'}")
+    if settings.world is WorldMode.ON:
+        print("  demo sign-ins, as soon as the world is open:")
+        for row in read_seed_parties().sign_ins:
+            print(f"    {row.login:<16} password {row.password:<8} {row.role:<15} {row.display_name}")
     print("  stop it with Ctrl-C", flush=True)

@@ -145,7 +145,8 @@ def _answer(
         return PlaceAnswer(request.checkout_id, "refused", refusal=refusals[request.checkout_id])
     plan = placed[request.checkout_id]
     orders = tuple(dict.fromkeys((line.ask.merchant_id, line.order_id) for line in plan.lines))
-    return PlaceAnswer(request.checkout_id, "placed", plan.total_minor, plan.currency, orders)
+    said = "exists" if claim.state is ClaimState.EXISTS else "placed"
+    return PlaceAnswer(request.checkout_id, said, plan.total_minor, plan.currency, orders)
 
 
 def _stored(answer: PlaceAnswer) -> dict[str, object]:
@@ -241,9 +242,8 @@ async def take_payments(conn: Conn, outside: Outside, work: Sequence[Due], now: 
     declined = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.DECLINED]
     decided = {one.checkout_id for one in [*approved, *declined]}
     await finish_due(conn, [one for one in work if one.subject_id in decided], now)
-    for one in work:
-        if one.subject_id not in decided:
-            await postpone_due(conn, [one], now + timedelta(seconds=RETRY_S), "the payment provider has not decided yet")
+    undecided = [one for one in work if one.subject_id not in decided]
+    await postpone_due(conn, undecided, now + timedelta(seconds=RETRY_S), "the payment provider has not decided yet")
     await change_payments(
         conn, [PaymentChange(one.person_id, one.payment_id, "decline:1", "decline", PaymentState.DECLINED, 0, 0, now) for one in declined]
     )
@@ -269,7 +269,7 @@ async def honour_payments(conn: Conn, outside: Outside, payments: Sequence[Payme
     await post_pending(conn, [pending_decision(order, now) for order in orders])
     merchant_ids, order_ids = [order.merchant_id for order in orders], [order.order_id for order in orders]
     await set_order_states(conn, merchant_ids, order_ids, [OrderState.AWAITING_PAYMENT, OrderState.CANCELLED], OrderState.PAID, now)
-    await finish_due(conn, [_due(order, EXPIRE, now) for order in _first_orders(orders)], now)
+    await finish_due(conn, [_due(order, EXPIRE, now) for order in orders], now)
     await write_acts(conn, [Act(order.merchant_id, order.order_id, "take_payment", now, RUNNER) for order in orders])
     await write_facts(conn, [_fact(order, "order_paid", now) for order in orders])
     await refund_late_payments(conn, outside, lost, now)

@@ -51,13 +51,18 @@ def _lanes(place: Place, country: str, on: date, rates: RateBook, rules: RuleBoo
             continue
         probes = [quote_services(carrier_card(carrier_code), RateRequest(place.country_code, country, grams, 0, on)) for grams in _PROBES_G]
         heavier = {quote.service_code: quote for quote in probes[1]}
-        found += [_lane(place, country, quote, heavier[quote.service_code], on, rates, rules) for quote in probes[0] if _is_parcel(quote, heavier)]
+        found += [
+            _lane(place, country, quote, heavier[quote.service_code], on, rates, rules)
+            for quote in probes[0]
+            if _takes_parcels(place, quote, heavier)
+        ]
     return found
 
 
-def _is_parcel(quote: RateQuote, heavier: dict[str, RateQuote]) -> bool:
-    """Tell whether a service carries parcels to the door: freight for whole consignments does not."""
-    return quote.service_code in heavier and quote.mode != "freight"
+def _takes_parcels(place: Place, quote: RateQuote, heavier: dict[str, RateQuote]) -> bool:
+    """Tell whether a service carries parcels from such a place to the door: freight for whole consignments does not, and bond is not everywhere."""
+    is_open = not quote.starts_in_bond or place.kind == PlaceKind.BONDED_WAREHOUSE
+    return is_open and quote.service_code in heavier and quote.mode != "freight"
 
 
 def _lane(place: Place, country: str, light: RateQuote, heavy: RateQuote, on: date, rates: RateBook, rules: RuleBook) -> Lane:

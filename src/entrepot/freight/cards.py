@@ -43,7 +43,10 @@ class RateRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceCard:
-    """A service of a carrier: its volumetric divisor (none: volume is free), its greatest weight (none: any) and its rows."""
+    """A service of a carrier: its volumetric divisor (none: volume is free), its greatest weight (none: any) and its rows.
+
+    One that starts in bond takes parcels out of a bonded warehouse only.
+    """
 
     service_code: str
     name: str
@@ -51,6 +54,7 @@ class ServiceCard:
     divisor_mm3_per_g: int | None
     max_weight_g: int | None
     rows: tuple[RateRow, ...]
+    starts_in_bond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class RateQuote:
     days_max: int
     rate_version: str
     confidence: str
+    starts_in_bond: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +220,7 @@ def quote_services(card: CarrierCard, request: RateRequest) -> list[RateQuote]:
                 row.days_max,
                 version.version,
                 version.confidence,
+                service.starts_in_bond,
             )
         )
     return quotes
