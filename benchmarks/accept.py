@@ -139,7 +139,7 @@ def import_watched(data: Path) -> tuple[dict[str, Any], int]:
         peak_bytes = 0
         while program.poll() is None:
             peak_bytes = max(peak_bytes, sum(map(proportional_bytes, family(program.pid))))
-            time.sleep(1)
+            time.sleep(5)  # reading what is shared costs the database time
         assert program.stdout is not None
         told = program.stdout.read()
     if program.returncode:

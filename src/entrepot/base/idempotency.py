@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from entrepot.base.errors import ConflictError
-from entrepot.base.sql import Conn, columns, execute, fetch, json_column
+from entrepot.base.sql import Conn, columns, execute, fetch, fetch_one, json_column
 
 
 class KeyUsedForOtherRequestError(ConflictError):
@@ -110,3 +110,13 @@ async def release_requests(conn: Conn, claims: Sequence[Claim]) -> None:
         """,
         columns(claims, "person_id", "request_key"),
     )
+
+
+async def read_answer(conn: Conn, person_id: uuid.UUID, request_key: str) -> Mapping[str, object] | None:
+    """Return the stored answer of a person's key, or None while there is none."""
+    row = await fetch_one(
+        conn,
+        "select answer from person_request where person_id = %(person)s and request_key = %(key)s",
+        {"person": person_id, "key": request_key},
+    )
+    return None if row is None else row[0]

@@ -46,13 +46,14 @@ async def _tick(conn: Conn, settings: Settings) -> datetime | None:
 
 
 async def _run_steps(pool: Pool, outside: FreshOutside, now: datetime) -> None:
-    """Run one batch of every step that is due."""
+    """Run every step that is due, batch by batch."""
     for step_code in STEPS:
 
         async def run(conn: Conn, step_code: str = step_code) -> int:
             return await run_due(conn, await outside.current(conn, now), step_code, now, BATCH_LIMIT)
 
-        await in_transaction(pool, run)
+        while await in_transaction(pool, run) == BATCH_LIMIT:
+            pass
 
 
 async def live_on(settings: Settings) -> None:

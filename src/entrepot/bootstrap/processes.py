@@ -8,7 +8,7 @@ import structlog
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from entrepot.bootstrap.application import create_app
+from entrepot.bootstrap.application import create_server_app
 from entrepot.bootstrap.living import live_on, work_due
 from entrepot.bootstrap.settings import Settings
 
@@ -19,7 +19,7 @@ Work = Callable[[Settings], Coroutine[object, object, None]]
 
 async def run_web(settings: Settings) -> None:
     """Serve pages and APIs on loopback."""
-    server = Server(create_app(settings), address=LOOPBACK, port=settings.port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(create_server_app(settings), address=LOOPBACK, port=settings.port, interface=Interfaces.ASGI, log_enabled=False)
     try:
         await server.serve()
     except asyncio.CancelledError:

@@ -10,6 +10,7 @@ from entrepot.catalogue.store import find_offers
 from entrepot.flows.plan_checkout import Ground, MerchantTerms
 from entrepot.flows.reference import Reference
 from entrepot.orders.model import OrderRequest
+from entrepot.orders.quotes import read_quotes
 from entrepot.parties.model import TAX_REGISTRATION_KINDS
 from entrepot.parties.store import read_merchants, read_registrations
 from entrepot.sourcing.model import FreeStock, Shelf
@@ -27,7 +28,9 @@ async def read_ground(conn: Conn, reference: Reference, requests: Sequence[Order
         key = found.key
         stock = FreeStock(key.owner_id, key.place_code, key.customs_status, key.pool_code, found.free)
         shelf.setdefault((key.merchant_id, key.stock_item_id), []).append(stock)
-    return Ground(reference, offers, merchants, shelf)
+    named = [(request.person_id, request.quote_id) for request in requests if request.quote_id is not None]
+    quotes = await read_quotes(conn, [key[0] for key in named], [key[1] for key in named]) if named else {}
+    return Ground(reference, offers, merchants, shelf, quotes)
 
 
 async def read_terms(conn: Conn, merchant_ids: Sequence[uuid.UUID], on: date) -> dict[uuid.UUID, MerchantTerms]:

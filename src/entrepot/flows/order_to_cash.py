@@ -68,7 +68,10 @@ ENDED: Final = frozenset({ParcelState.DELIVERED, *FAILED})
 
 @dataclass(frozen=True, slots=True)
 class PlaceAnswer:
-    """What became of a checkout: placed now, placed before under the same key, or refused with the reason."""
+    """What became of a checkout: placed now, placed before under the same key, or refused with the reason.
+
+    `payment_state` is the payment's at the first answer; what waits for it holds its units until `hold_expires_at`.
+    """
 
     checkout_id: uuid.UUID
     state: str
@@ -76,6 +79,8 @@ class PlaceAnswer:
     currency: str = ""
     orders: tuple[tuple[uuid.UUID, uuid.UUID], ...] = ()
     refusal: EntrepotError | None = None
+    payment_state: str = ""
+    hold_expires_at: datetime | None = None
 
 
 # -- quoted ----------------------------------------------------------------------------------------------------------
@@ -109,7 +114,7 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
         accepted = [plan for plan in planned if plan.request.checkout_id not in refusals]
         placed = {plan.request.checkout_id: plan for plan in accepted}
         await _write(conn, outside, accepted, ground, actor)
-    answers = [_answer(one, claim, refusals, placed) for one, claim in zip(requests, claimed, strict=True)]
+    answers = [_answer(one, claim, refusals, placed, outside.hold_s) for one, claim in zip(requests, claimed, strict=True)]
     done = [(claim, answer) for claim, answer, one in zip(claims, answers, requests, strict=True) if one.checkout_id in placed]
     await store_answers(conn, [claim for claim, _ in done], [_stored(answer) for _, answer in done])
     await release_requests(conn, [claim for claim, one in zip(claims, requests, strict=True) if one.checkout_id in refusals])
@@ -129,24 +134,27 @@ def _hash(request: OrderRequest) -> bytes:
         request.identity_id,
         request.has_accepted_risk,
         request.declared_unit_values,
+        request.quote_id,
     )
 
 
 def _answer(
-    request: OrderRequest, claim: Claimed, refusals: Mapping[uuid.UUID, EntrepotError], placed: Mapping[uuid.UUID, CheckoutPlan]
+    request: OrderRequest, claim: Claimed, refusals: Mapping[uuid.UUID, EntrepotError], placed: Mapping[uuid.UUID, CheckoutPlan], hold_s: int
 ) -> PlaceAnswer:
     """Return the answer to one request."""
     if claim.state is ClaimState.EXISTS_WITH_DIFFERENT_VALUES:
         refusal = KeyUsedForOtherRequestError("request_key", request.request_key, "Use a new key for a new request.")
         return PlaceAnswer(request.checkout_id, "refused", refusal=refusal)
     if claim.state is ClaimState.EXISTS and claim.answer is not None:
-        return _from_stored(claim.answer)
+        return stored_answer(claim.answer)
     if request.checkout_id in refusals:
         return PlaceAnswer(request.checkout_id, "refused", refusal=refusals[request.checkout_id])
     plan = placed[request.checkout_id]
     orders = tuple(dict.fromkeys((line.ask.merchant_id, line.order_id) for line in plan.lines))
     said = "exists" if claim.state is ClaimState.EXISTS else "placed"
-    return PlaceAnswer(request.checkout_id, said, plan.total_minor, plan.currency, orders)
+    state = payment_state_of(plan)
+    expires_at = plan.request.at + timedelta(seconds=hold_s) if state is PaymentState.PENDING else None
+    return PlaceAnswer(request.checkout_id, said, plan.total_minor, plan.currency, orders, payment_state=str(state), hold_expires_at=expires_at)
 
 
 def _stored(answer: PlaceAnswer) -> dict[str, object]:
@@ -156,14 +164,25 @@ def _stored(answer: PlaceAnswer) -> dict[str, object]:
         "total_minor": answer.total_minor,
         "currency": answer.currency,
         "orders": " ".join(f"{merchant_id}/{order_id}" for merchant_id, order_id in answer.orders),
+        "payment_state": answer.payment_state,
+        "hold_expires_at": answer.hold_expires_at.isoformat() if answer.hold_expires_at is not None else None,
     }
 
 
-def _from_stored(stored: Mapping[str, object]) -> PlaceAnswer:
+def stored_answer(stored: Mapping[str, object]) -> PlaceAnswer:
     """Return the answer that was given before."""
     pairs = [text.split("/") for text in str(stored["orders"]).split()]
     orders = tuple((uuid.UUID(merchant_id), uuid.UUID(order_id)) for merchant_id, order_id in pairs)
-    return PlaceAnswer(uuid.UUID(str(stored["checkout_id"])), "exists", int(str(stored["total_minor"])), str(stored["currency"]), orders)
+    expires_at = stored["hold_expires_at"]
+    return PlaceAnswer(
+        uuid.UUID(str(stored["checkout_id"])),
+        "exists",
+        int(str(stored["total_minor"])),
+        str(stored["currency"]),
+        orders,
+        payment_state=str(stored["payment_state"]),
+        hold_expires_at=datetime.fromisoformat(str(expires_at)) if expires_at is not None else None,
+    )
 
 
 async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], ground: Ground, actor: Actor) -> None:
@@ -181,7 +200,7 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     await insert_tax_decisions(conn, [TaxEntry(line.merchant_id, line.order_id, line.line_no, tax) for line, tax in rows.taxes], at)
     await keep_decisions(conn, rows.decisions)
     await post_entries(conn, rows.postings)
-    await write_acts(conn, [Act(order.merchant_id, order.order_id, "place_order", order.placed_at, actor) for order in rows.orders])
+    await write_acts(conn, _acts(rows.orders, plans, actor))
     await write_facts(conn, [_fact(order, "order_placed", order.placed_at) for order in rows.orders])
     waiting = [order for order in rows.orders if order.state == OrderState.AWAITING_PAYMENT]
     await add_due(conn, [_due(order, PAY, order.placed_at) for order in _first_orders(waiting)])
@@ -194,6 +213,12 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     lines = [line for line in rows.lines if (line.merchant_id, line.order_id) in keys]
     parts = [part for part in rows.allocations if (part.merchant_id, part.order_id) in keys]
     await release_work(conn, outside, work_of(outside.reference, decided, lines, rows.promises, parts), at)
+
+
+def _acts(orders: Sequence[Order], plans: Sequence[CheckoutPlan], actor: Actor) -> list[Act]:
+    """Return who placed each order: whoever asked for its checkout, else whoever handed in the batch."""
+    asked_by = {plan.request.checkout_id: plan.request.asked_by or actor for plan in plans}
+    return [Act(order.merchant_id, order.order_id, "place_order", order.placed_at, asked_by[order.checkout_id]) for order in orders]
 
 
 def payment_state_of(plan: CheckoutPlan) -> PaymentState:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from entrepot.aftersales.model import Amounts
@@ -26,6 +26,7 @@ from entrepot.orders.model import (
     OrderRequest,
     TooManyLinesError,
 )
+from entrepot.orders.quotes import Quote, require_as_quoted
 from entrepot.parties.model import Merchant
 from entrepot.settlement.tax import TaxDecision, TaxInputs, TaxRegime, decide_tax
 from entrepot.sourcing.model import (
@@ -64,6 +65,7 @@ class Ground:
     offers: Mapping[uuid.UUID, OfferFacts]
     merchants: Mapping[uuid.UUID, MerchantTerms]
     shelf: Shelf
+    quotes: Mapping[tuple[uuid.UUID, uuid.UUID], Quote] = field(default_factory=dict[tuple[uuid.UUID, uuid.UUID], Quote])
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,11 @@ def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marke
         pieces = sum(line.ask.quantity for line in planned.values() if line.order_id == order_id and line.plan.uses_quota)
         require_within_order(ground.reference.customs, on, value_minor, pieces)
     done = tuple(_consigned(planned[line.ask.merchant_id, line.line_no], consignments) for line in sited)
-    return CheckoutPlan(request, marketplace.currency, done, tuple(consignments.values()), quota)
+    decided = CheckoutPlan(request, marketplace.currency, done, tuple(consignments.values()), quota)
+    if request.quote_id is not None:
+        quote = ground.quotes.get((request.person_id, request.quote_id))
+        require_as_quoted(request.quote_id, quote, decided.total_minor, decided.currency, request.at)
+    return decided
 
 
 def _consigned(line: PlannedLine, consignments: Mapping[tuple[uuid.UUID, str, str], PlannedConsignment]) -> PlannedLine:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
+from entrepot.base.actor import Actor
 from entrepot.base.errors import ConflictError, RefusedInputError, UnknownReferenceError
 from entrepot.base.states import declare_states
 
@@ -138,7 +139,10 @@ class LineAsk:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """One checkout as it is asked for: lines of one or several merchants and models of one marketplace, all or nothing."""
+    """One checkout as it is asked for: lines of one or several merchants and models of one marketplace, all or nothing.
+
+    `asked_by` is who asks where a batch holds the requests of several.
+    """
 
     person_id: uuid.UUID
     checkout_id: uuid.UUID
@@ -157,6 +161,7 @@ class OrderRequest:
     reference: str = ""
     declared_unit_values: tuple[int, ...] = ()
     speed_code: str = "standard"
+    asked_by: Actor | None = None
 
 
 @dataclass(frozen=True, slots=True)

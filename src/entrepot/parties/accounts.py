@@ -24,6 +24,7 @@ class StaffRole(StrEnum):
     AGENT = "agent"
     OPERATOR = "operator"
     FINANCE = "finance"
+    STOREFRONT = "storefront"
 
 
 class StaffStatus(StrEnum):

@@ -76,6 +76,12 @@ async def read_buyers(conn: Conn, keyring: Keyring, person_ids: Sequence[uuid.UU
     return found
 
 
+async def find_buyers(conn: Conn, person_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
+    """Return which of these buyers exist."""
+    rows = await fetch(conn, "select person_id from buyer where person_id = any(%(persons)s::uuid[])", {"persons": list(person_ids)})
+    return frozenset(row[0] for row in rows)
+
+
 async def add_addresses(conn: Conn, keyring: Keyring, addresses: Sequence[NewAddress], at: datetime) -> list[Outcome]:
     """Add addresses of registered buyers; country, zone and postcode prefix stay readable, the rest is sealed."""
     for address in addresses:

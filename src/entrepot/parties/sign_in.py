@@ -32,7 +32,7 @@ from entrepot.parties.accounts import (
 from entrepot.parties.model import Outcome, require_text, tell_outcomes
 
 _HASHER: Final = PasswordHash((Argon2Hasher(),))
-_MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code"
+MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code"
 _TOKEN_BYTES: Final = 32
 
 
@@ -101,7 +101,7 @@ async def sign_in(conn: Conn, ids: Ids, login: str, password: str, origin: str, 
     wait_until = await _throttled_until(conn, name, origin, at)
     if wait_until is not None:
         return SignIn(SignInOutcome.THROTTLED, retry_at=wait_until)
-    row = await fetch_one(conn, f"select s.password_hash, s.status, {_MEMBER_COLUMNS} from staff s where s.login = %(login)s", {"login": name})
+    row = await fetch_one(conn, f"select s.password_hash, s.status, {MEMBER_COLUMNS} from staff s where s.login = %(login)s", {"login": name})
     is_right = await asyncio.to_thread(_verify, password, None if row is None else str(row[0]))
     is_success = is_right and row is not None and row[1] == StaffStatus.ACTIVE
     await execute(
@@ -111,7 +111,7 @@ async def sign_in(conn: Conn, ids: Ids, login: str, password: str, origin: str, 
     )
     if not is_success or row is None:
         return SignIn(SignInOutcome.WRONG_CREDENTIALS)
-    member = _member(row[2:])
+    member = read_member(row[2:])
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     expires_at = at + SESSION_LIFETIME
     await execute(
@@ -127,12 +127,12 @@ async def read_session(conn: Conn, token: str, at: datetime) -> StaffMember | No
     row = await fetch_one(
         conn,
         f"""
-        select {_MEMBER_COLUMNS} from web_session w join staff s on s.staff_id = w.staff_id
+        select {MEMBER_COLUMNS} from web_session w join staff s on s.staff_id = w.staff_id
         where w.token_hash = %(hash)s and w.ended_at is null and w.expires_at > %(at)s and s.status = 'active'
         """,
         {"hash": hash_token(token), "at": at},
     )
-    return None if row is None else _member(row)
+    return None if row is None else read_member(row)
 
 
 async def extend_session(conn: Conn, token: str, at: datetime) -> bool:
@@ -187,6 +187,6 @@ def _verify(password: str, password_hash: str | None) -> bool:
     return _HASHER.verify(password, password_hash)
 
 
-def _member(row: Row) -> StaffMember:
-    """Turn a row of the member columns into the signed-in person."""
+def read_member(row: Row) -> StaffMember:
+    """Return the account of a row of the member columns."""
     return StaffMember(row[0], row[1], row[2], StaffRole(row[3]), row[4], row[5], row[6])

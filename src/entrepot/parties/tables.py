@@ -231,6 +231,21 @@ WEB_SESSION = declare_table(
     Index("web_session_expires_at_ix", "expires_at"),
 )
 
+API_TOKEN = declare_table(
+    "api_token",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("staff_id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("token_hash"),
+    ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),
+    Index("api_token_staff_id_ix", "staff_id"),
+)
+
 LOGIN_ATTEMPT = declare_table(
     "login_attempt",
     TableClass.LOCAL,
