@@ -15,7 +15,7 @@ from entrepot.freight.model import CarrierEvent, ParcelKey, TrackingState
 from entrepot.freight.track import find_parcels
 from entrepot.world.draw import Stream
 
-REFUSED_PER_THOUSAND: Final = 8
+REFUSED_PER_THOUSAND: Final = 20
 _DESTROYED_OF_FOUR: Final = 1
 _Number = tuple[str, str]
 
