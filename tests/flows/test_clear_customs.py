@@ -42,19 +42,18 @@ from entrepot.customs.read import read_turned_back
 from entrepot.flows.cancel import cancel_units
 from entrepot.flows.choose_units import CancelAsk
 from entrepot.flows.clear_customs import DECLARE, GIVE_UP, RETRY_AFTER, give_up_held
-from entrepot.flows.floor_moves import post_floor_moves
 from entrepot.flows.fulfil import MerchantShipment, confirm_shipments
 from entrepot.flows.order_to_cash import EXPIRE, SETTLE, expire_holds, place_orders, settle_orders
 from entrepot.flows.redeclare import redeclare
-from entrepot.flows.refuse_at_border import AfterRefusal, customs_refuses, receive_refused
+from entrepot.flows.refuse_at_border import AfterRefusal, customs_refuses
 from entrepot.flows.take_over import TakeOver, TakeOverOutcome, take_over_as_payer
+from entrepot.flows.undelivered import GradedParcel, GradeOutcome, grade_undelivered, receive_undelivered
 from entrepot.freight.model import ConsignmentKey, ParcelKey
 from entrepot.freight.read import read_consignments_of_orders, read_parcels_of_orders
 from entrepot.orders.model import CheckoutState
 from entrepot.orders.pay import read_checkouts, read_payments, set_payers
 from entrepot.orders.read import read_orders, read_standings
 from entrepot.parties.model import merchant_id_of
-from entrepot.warehouse.bench import GradeReport, grade_returns
 from entrepot.warehouse.grading import Disposition, Grade
 
 pytestmark = pytest.mark.anyio
@@ -335,13 +334,13 @@ async def test_a_parcel_that_customs_turns_back_comes_home_and_is_paid_back(conn
     assert await customs_refuses(conn, outside, parcels, AfterRefusal.DESTROY, later(days=3)) == []
     await deliver(conn, outside, key, later(days=5))  # a carrier's late word moves nothing any more
     assert await snapshot(conn) == before
-    assert await receive_refused(conn, parcels, STAFF, later(days=6)) == parcels
-    assert await receive_refused(conn, parcels, STAFF, later(days=7)) == []
+    assert await receive_undelivered(conn, outside, parcels, STAFF, later(days=6)) == parcels
+    assert await receive_undelivered(conn, outside, parcels, STAFF, later(days=7)) == []
     item = stock_item_id_of(key[0], VITAMIN)
     bench = [one for one in await read_locations(conn, [key[0]], [item], [DIRECT]) if one.location.spot_code == "bench"]
     assert [(one.quantity, one.location.condition_code, one.location.lot_code) for one in bench] == [(1, "quarantine", "L2409")]
-    report = GradeReport(key[0], parcels[0].parcel_id, 1, 1, 1, Grade.SELLABLE, Disposition.RESTOCK, "grader", later(days=7), "A-01")
-    await post_floor_moves(conn, (await grade_returns(conn, [report])).moves)
+    found = GradedParcel(key[0], parcels[0].parcel_id, item, 1, Grade.SELLABLE, Disposition.RESTOCK, "A-01")
+    assert await grade_undelivered(conn, outside, [found], STAFF, later(days=7)) == {parcels[0]: GradeOutcome.GRADED}
     assert dict(await read_units(conn)) == {"@supplier": -3, DIRECT: 3}
     await settle_orders(conn, outside, await take_due(conn, SETTLE, later(days=40), 10), later(days=40))
     assert await state_of(conn, key) == "settled"
@@ -358,7 +357,7 @@ async def test_a_parcel_destroyed_after_release_keeps_counting_to_the_year(conn)
     assert await year(conn) == (48_000, 0, 0, LIMIT - 48_000)
     told = await read_turned_back(conn, [key[0]], [parcels[0].parcel_id])
     assert told[key[0], parcels[0].parcel_id]["choice"] == "destroy"
-    assert await receive_refused(conn, parcels, STAFF, later(days=6)) == []
+    assert await receive_undelivered(conn, outside, parcels, STAFF, later(days=6)) == []
     assert await proofs(conn, outside, later(days=6)) == []
 
 

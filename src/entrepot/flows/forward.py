@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from entrepot.base.ids import derived_id_at
 from entrepot.base.sql import Conn
@@ -20,6 +21,11 @@ async def with_lines(conn: Conn, changes: Sequence[ParcelChange]) -> list[Parcel
     return [replace(one, lines=lines.get(ParcelKey(one.merchant_id, one.parcel_id), ())) for one in changes]
 
 
+def journey_id(verb: str, parcel_id: uuid.UUID, at: datetime) -> uuid.UUID:
+    """Return the id of the posting by which a parcel's units travel on."""
+    return derived_id_at(at_ms(at), verb, parcel_id)
+
+
 async def move_on(conn: Conn, parcels: Sequence[ParcelChange], verb: str, target_place: str) -> set[uuid.UUID]:
     """Move the units of parcels from the carrier to a pseudo place; return the postings that are new."""
     if not parcels:
@@ -29,7 +35,7 @@ async def move_on(conn: Conn, parcels: Sequence[ParcelChange], verb: str, target
     postings = [
         StockPosting(
             one.merchant_id,
-            derived_id_at(at_ms(one.at), verb, one.parcel_id),
+            journey_id(verb, one.parcel_id, one.at),
             one.at,
             verb,
             one.order_id,

@@ -1,7 +1,8 @@
 """One order, from the question to the money: quoted, placed, paid, released, shipped, delivered, settled.
 
 Read from top to bottom. Each step takes a batch; one order is a batch of one. What happens on the floor between `release_orders` and
-`record_shipments` stands in `fulfil.py`, what customs does in `clear_customs.py`, what goes back in `cancel.py` and `return_goods.py`.
+`record_shipments` stands in `fulfil.py`, what customs does in `clear_customs.py`, what goes back in `cancel.py`, `return_goods.py` and
+`undelivered.py`.
 """
 
 import uuid

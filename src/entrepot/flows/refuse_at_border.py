@@ -5,7 +5,7 @@ counting: the rule gives value back for goods that leave again in their original
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,27 +18,21 @@ from entrepot.base.due import Due, add_due
 from entrepot.base.sql import Conn
 from entrepot.base.time import start_of_day
 from entrepot.books.stock.model import GONE, RETURN
-from entrepot.books.stock.read import Held, read_sent
 from entrepot.customs.cbec import returned_value_minor
 from entrepot.customs.declare import insert_messages
-from entrepot.customs.fit import OrderQuota, ShrinkAsk, shrink_quota
-from entrepot.customs.hold import release_quota, return_quota
 from entrepot.customs.model import CustomsMessage, DeclarationKind, MessageKind
-from entrepot.customs.quota import CloseAsk, ReturnAsk
-from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders, read_turned_back, turned_back_key
-from entrepot.flows.floor_moves import post_floor_moves
+from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders, turned_back_key
 from entrepot.flows.forward import move_on, with_lines
 from entrepot.flows.order_to_cash import SETTLE
 from entrepot.flows.outside import Outside
 from entrepot.flows.pay_back import PayBack, pay_back, read_charges
-from entrepot.flows.year_quota import read_years
-from entrepot.freight.model import ConsignmentKey, ParcelChange, ParcelEvent, ParcelKey, ParcelState, TrackingState
-from entrepot.freight.read import Parcel, read_consignments, read_parcels, read_parcels_of_consignments
+from entrepot.flows.year_quota import ValueBack, give_value_back
+from entrepot.freight.model import ConsignmentKey, ParcelChange, ParcelEvent, ParcelKey, ParcelLine, ParcelState, TrackingState
+from entrepot.freight.read import Parcel, read_parcels, read_parcels_of_consignments
 from entrepot.freight.track import record_parcel_events
 from entrepot.orders.advance import add_lost, refresh_states, withdraw_consignment_promises
 from entrepot.orders.model import LineUnits, OrderState
 from entrepot.settlement.model import available_on
-from entrepot.warehouse.bench import ReturnReceipt, receive_returns
 
 CUSTOMS: Final = Actor(ActorKind.CUSTOMS, "customs", "authority")
 UNDER_WAY: Final = frozenset(
@@ -62,15 +56,18 @@ class AfterRefusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Fate:
-    """What a choice means: the tracking event, and the pseudo place the units go to."""
+    """What a choice means: the tracking event, the verb of the units' way, and the pseudo place they go to."""
 
     event: TrackingState
+    verb: str
     place_code: str
 
 
+TURNED_BACK: Final = "customs_return"
+"""Verb by which units travel back that customs refused."""
 _FATES: Final = {
-    AfterRefusal.RETURN: _Fate(TrackingState.RETURN_TO_SENDER, RETURN),
-    AfterRefusal.DESTROY: _Fate(TrackingState.DESTROYED, GONE),
+    AfterRefusal.RETURN: _Fate(TrackingState.RETURN_TO_SENDER, TURNED_BACK, RETURN),
+    AfterRefusal.DESTROY: _Fate(TrackingState.DESTROYED, "customs_destroy", GONE),
 }
 
 
@@ -93,23 +90,22 @@ async def customs_refuses(conn: Conn, outside: Outside, parcels: Sequence[Parcel
     """
     fate = _FATES[choice]
     found = [one for one in (await read_parcels(conn, parcels) if parcels else []) if one.state in UNDER_WAY]
-    declared = await _declared(conn, found)
+    declared = await declared_of_parcels(conn, found)
     refused = [one for one in found if one.consignment_id in declared]
     if not refused:
         return []
     recorded = await record_parcel_events(conn, [ParcelEvent(one.merchant_id, one.parcel_id, fate.event, now, now, "customs") for one in refused])
     changes = await with_lines(conn, recorded.parcels)
-    await move_on(conn, changes, f"customs_{choice}", fate.place_code)
+    await move_on(conn, changes, fate.verb, fate.place_code)
     await insert_messages(conn, [_message(one, declared[one.consignment_id], choice, now) for one in changes])
-    years = await read_years(conn, sorted({(one.merchant_id, one.order_id) for one in changes}))
     await add_lost(conn, [LineUnits(one.merchant_id, one.order_id, line.line_no, line.quantity) for one in changes for line in one.lines])
     await pay_back(conn, outside, await refunds_of_parcels(conn, outside, changes, CauseKind.CUSTOMS_REFUSAL), CUSTOMS, now)
-    await _give_value_back(conn, changes, declared, years, choice, now)
+    await give_value_back(conn, [_value_back(one, declared[one.consignment_id], choice) for one in changes], now)
     await _close(conn, changes, choice, now)
     return changes
 
 
-async def _declared(conn: Conn, parcels: Sequence[Parcel]) -> dict[uuid.UUID, StoredDeclaration]:
+async def declared_of_parcels(conn: Conn, parcels: Sequence[Parcel]) -> dict[uuid.UUID, StoredDeclaration]:
     """Return the latest import declaration of each parcel's consignment, else that of its export; what was never declared is left out."""
     orders = sorted({(one.merchant_id, one.order_id) for one in parcels})
     stored = await read_declarations_of_orders(conn, [key[0] for key in orders], [key[1] for key in orders])
@@ -146,39 +142,19 @@ async def refunds_of_parcels(conn: Conn, outside: Outside, changes: Sequence[Par
     return refunds
 
 
-async def _give_value_back(
-    conn: Conn,
-    changes: Sequence[ParcelChange],
-    declared: Mapping[uuid.UUID, StoredDeclaration],
-    years: Mapping[uuid.UUID, OrderQuota],
-    choice: AfterRefusal,
-    now: datetime,
-) -> None:
-    """Give the year back what turned back, or what was destroyed before customs had released it."""
-    taken = dict(years)
-    returned: list[ReturnAsk] = []
-    for one in changes:
-        quota = taken.get(one.order_id)
-        value_minor = _value_minor(one, declared[one.consignment_id])
-        if quota is None or not value_minor:
-            continue
-        if not quota.held_minor:
-            returned.append(ReturnAsk(quota.person_id, one.order_id, f"refused:{one.parcel_id}", value_minor, now, "turned_back"))
-            continue
-        kept = quota.held_minor - value_minor
-        if kept > 0:
-            await shrink_quota(conn, [ShrinkAsk(quota.person_id, one.order_id, quota.attempt, kept, now, "refused_before_release")])
-        else:
-            await release_quota(conn, [CloseAsk(quota.person_id, one.order_id, quota.attempt, now, "refused_before_release")])
-        taken |= await read_years(conn, [(one.merchant_id, one.order_id)])
-    if returned and choice is AfterRefusal.RETURN:
-        await return_quota(conn, returned)
+def _value_back(change: ParcelChange, stored: StoredDeclaration, choice: AfterRefusal) -> ValueBack:
+    """Return what a refused parcel gives back to the year."""
+    value_minor = declared_value_minor(change.lines, stored)
+    is_accepted = choice is AfterRefusal.RETURN
+    return ValueBack(
+        change.merchant_id, change.order_id, f"refused:{change.parcel_id}", value_minor, is_accepted, "turned_back", "refused_before_release"
+    )
 
 
-def _value_minor(change: ParcelChange, stored: StoredDeclaration) -> int:
+def declared_value_minor(parcel_lines: Sequence[ParcelLine], stored: StoredDeclaration) -> int:
     """Return the declared value of the pieces in a parcel, in minor units."""
     lines = {line.line_no: line for line in stored.declaration.lines}
-    pieces = [(lines[line.line_no], line.quantity) for line in change.lines if line.line_no in lines]
+    pieces = [(lines[line.line_no], line.quantity) for line in parcel_lines if line.line_no in lines]
     return sum(returned_value_minor(line.customs_value_minor, line.quantity, 0, min(quantity, line.quantity)) for line, quantity in pieces)
 
 
@@ -191,49 +167,3 @@ async def _close(conn: Conn, changes: Sequence[ParcelChange], choice: AfterRefus
     await add_due(conn, [Due(merchant_id, SETTLE, order_id, start_of_day(available_on(now.date()))) for merchant_id, order_id in done])
     await write_acts(conn, [Act(one.merchant_id, one.parcel_id, "refuse_parcel", now, CUSTOMS, str(choice)) for one in changes])
     await write_facts(conn, [Fact(one.merchant_id, one.order_id, f"parcel_customs_{choice}", now, {"parcel": str(one.parcel_id)}) for one in changes])
-
-
-# -- back at the place -----------------------------------------------------------------------------------------------
-
-
-async def receive_refused(conn: Conn, parcels: Sequence[ParcelKey], actor: Actor, now: datetime) -> list[ParcelKey]:
-    """Put what customs sent back on the bench of the place it left, in quarantine until graded; return the parcels that came back now."""
-    found = await read_parcels(conn, parcels) if parcels else []
-    told = await read_turned_back(conn, [one.merchant_id for one in found], [one.parcel_id for one in found])
-    back = [one for one in found if told.get((one.merchant_id, one.parcel_id), {}).get("choice") == AfterRefusal.RETURN]
-    consignments = await read_consignments(conn, [ConsignmentKey(one.merchant_id, one.consignment_id) for one in back])
-    places = {one.consignment_id: one.place_code for one in consignments}
-    causes = [(one.merchant_id, cause_id) for one in back for cause_id in (one.parcel_id, one.consignment_id)]
-    sent = await read_sent(conn, [cause[0] for cause in causes], [cause[1] for cause in causes])
-    receipts = [receipt for one in back for receipt in _receipts(one, places[one.consignment_id], _units_of(one, sent), now)]
-    work = await receive_returns(conn, receipts)
-    await post_floor_moves(conn, work.moves)
-    recorded = await record_parcel_events(
-        conn, [ParcelEvent(one.merchant_id, one.parcel_id, TrackingState.RETURNED, now, now, places[one.consignment_id]) for one in back]
-    )
-    await write_acts(conn, [Act(one.merchant_id, one.parcel_id, "receive_refused_parcel", now, actor) for one in recorded.parcels])
-    return [ParcelKey(one.merchant_id, one.parcel_id) for one in recorded.parcels]
-
-
-def _units_of(parcel: Parcel, sent: Mapping[tuple[uuid.UUID, uuid.UUID], Sequence[Held]]) -> list[Held]:
-    """Return what left with a parcel, lots and owners kept apart."""
-    return [held for cause_id in (parcel.parcel_id, parcel.consignment_id) for held in sent.get((parcel.merchant_id, cause_id), ())]
-
-
-def _receipts(parcel: Parcel, place_code: str, units: Sequence[Held], now: datetime) -> list[ReturnReceipt]:
-    """Return what arrives at the bench, one line for each lot."""
-    return [
-        ReturnReceipt(
-            parcel.merchant_id,
-            parcel.parcel_id,
-            number,
-            place_code,
-            held.location.owner_id,
-            held.location.stock_item_id,
-            held.quantity,
-            now,
-            held.location.lot_code,
-            held.location.customs_status,
-        )
-        for number, held in enumerate(units, start=1)
-    ]

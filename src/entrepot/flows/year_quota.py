@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from entrepot.base.sql import Conn
@@ -57,6 +58,44 @@ async def _give_back(conn: Conn, fits: Sequence[tuple[OrderQuota, int]], now: da
         await shrink_quota(conn, shrunk)
     if back:
         await return_quota(conn, back)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueBack:
+    """Declared value in minor units that a parcel that never arrived gives back to its buyer's year; the key counts once.
+
+    What was used comes back only where customs accepts the return; what was still held comes back in any case.
+    """
+
+    merchant_id: uuid.UUID
+    order_id: uuid.UUID
+    return_key: str
+    value_minor: int
+    is_accepted: bool
+    used_cause: str
+    held_cause: str
+
+
+async def give_value_back(conn: Conn, backs: Sequence[ValueBack], now: datetime) -> None:
+    """Give years the value of parcels back, in the order given; orders that take nothing of a year are passed over."""
+    taken = await read_years(conn, sorted({(one.merchant_id, one.order_id) for one in backs})) if backs else {}
+    returned: list[ReturnAsk] = []
+    for one in backs:
+        quota = taken.get(one.order_id)
+        if quota is None or not one.value_minor:
+            continue
+        if not quota.held_minor:
+            if one.is_accepted:
+                returned.append(ReturnAsk(quota.person_id, one.order_id, one.return_key, one.value_minor, now, one.used_cause))
+            continue
+        kept = quota.held_minor - one.value_minor
+        if kept > 0:
+            await shrink_quota(conn, [ShrinkAsk(quota.person_id, one.order_id, quota.attempt, kept, now, one.held_cause)])
+        else:
+            await release_quota(conn, [CloseAsk(quota.person_id, one.order_id, quota.attempt, now, one.held_cause)])
+        taken |= await read_years(conn, [(one.merchant_id, one.order_id)])
+    if returned:
+        await return_quota(conn, returned)
 
 
 async def use_years(conn: Conn, reference: Reference, order_keys: Sequence[OrderKey], now: datetime) -> None:

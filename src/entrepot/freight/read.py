@@ -268,6 +268,19 @@ async def read_silent_parcels(conn: Conn, since: datetime, limit: int = 1000) ->
     return [_parcel(row) for row in rows]
 
 
+async def read_coming_back(conn: Conn, since: datetime) -> list[ParcelKey]:
+    """Return the parcels that turned back or came back at `since` or later, in key order."""
+    rows = await fetch(
+        conn,
+        """
+        select p.merchant_id, p.parcel_id from parcel p
+        where p.state in ('returning', 'returned') and p.state_at >= %(since)s order by p.merchant_id, p.parcel_id
+        """,
+        {"since": since},
+    )
+    return [ParcelKey(*row) for row in rows]
+
+
 async def read_parcel_timeline(conn: Conn, merchant_id: uuid.UUID, parcel_id: uuid.UUID) -> ParcelTimeline:
     """Return one parcel of a merchant with all that is known of it; another merchant's parcel is unknown."""
     params = {"merchant": merchant_id, "parcel": parcel_id}

@@ -7,7 +7,7 @@ and money can follow.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -127,7 +127,7 @@ async def record_parcel_events(conn: Conn, events: Sequence[ParcelEvent]) -> Rec
     touched = {ParcelKey(merchant_id, parcel_id) for merchant_id, parcel_id, _ in fresh}
     if not touched:
         return Recorded(tuple(outcomes), (), ())
-    sightings = await _read_sightings(conn, touched)
+    sightings = await read_sightings(conn, touched)
     standings = {key: _standing(key, seen) for key, seen in sightings.items()}
     await _update_parcels(conn, list(standings.values()))
     if any(event.code in _LEG_CODES for event in events):
@@ -181,8 +181,8 @@ async def _insert_events(conn: Conn, events: Sequence[ParcelEvent]) -> set[tuple
     return {(row[0], row[1], row[2]) for row in rows}
 
 
-async def _read_sightings(conn: Conn, keys: set[ParcelKey]) -> dict[ParcelKey, list[Sighting]]:
-    """Return everything known of parcels."""
+async def read_sightings(conn: Conn, keys: Collection[ParcelKey]) -> dict[ParcelKey, list[Sighting]]:
+    """Return everything that is known of parcels, in no order; parcels of which nothing is known are left out (@batch)."""
     rows = await fetch(
         conn,
         """
@@ -190,7 +190,7 @@ async def _read_sightings(conn: Conn, keys: set[ParcelKey]) -> dict[ParcelKey, l
         from unnest(%(merchant_id)s::uuid[], %(parcel_id)s::uuid[]) as t(merchant_id, parcel_id)
         join tracking_event e on e.merchant_id = t.merchant_id and e.parcel_id = t.parcel_id
         """,
-        columns(sorted(keys, key=_by_key), "merchant_id", "parcel_id"),
+        columns(sorted(set(keys), key=_by_key), "merchant_id", "parcel_id"),
     )
     sightings: dict[ParcelKey, list[Sighting]] = defaultdict(list)
     for row in rows:

@@ -23,6 +23,7 @@ class CarrierDesk:
     carriers: dict[str, DemoCarrier]
     _reports: list[_Coming] = field(default_factory=list[_Coming])
     _count: int = 0
+    _stopped: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     async def take(self, conn: Conn, keys: Sequence[ParcelKey], since: datetime) -> None:
         """Take parcels over: what is reported of them after `since` is still to come."""
@@ -51,10 +52,16 @@ class CarrierDesk:
             parcel.carrier_code, parcel.service_code, parcel.tracking_number, origin, consignment.to_country_code, parcel.shipped_at, clearance
         )
 
+    def stop(self, numbers: Sequence[tuple[str, str]]) -> None:
+        """Let carriers be silent about parcels that do not go on, given by carrier and number."""
+        self._stopped.update(numbers)
+
     def reports_until(self, now: datetime) -> list[CarrierEvent]:
         """Return what is reported up to `now`, in order; the time of receipt is `now`."""
         found: list[CarrierEvent] = []
         while self._reports and self._reports[0][0] <= now:
             event = heapq.heappop(self._reports)[-1]
+            if (event.carrier_code, event.tracking_number) in self._stopped:
+                continue
             found.append(CarrierEvent(event.carrier_code, event.tracking_number, event.code, event.occurred_at, now, event.source, event.place))
         return found

@@ -21,7 +21,9 @@ from entrepot.freight.model import ParcelKey, ParcelState
 from entrepot.freight.read import read_silent_parcels
 from entrepot.operations.model import PlaceKind
 from entrepot.settlement.ports import Bank
+from entrepot.world.border import Border
 from entrepot.world.carriers import CarrierDesk
+from entrepot.world.comebacks import Comebacks
 from entrepot.world.floor import work_floors
 from entrepot.world.ground import STARTS_AT, WorldGround, bring_stock
 from entrepot.world.returners import Returners
@@ -54,6 +56,8 @@ class World:
     sellers: Sellers
     thoughts: SecondThoughts
     returners: Returners
+    border: Border
+    comebacks: Comebacks
     counts: dict[str, int] = field(default_factory=dict[str, int])
 
     def _count(self, what: str, number: int) -> None:
@@ -61,12 +65,15 @@ class World:
         self.counts[what] = self.counts.get(what, 0) + number
 
     async def live_stride(self, now: datetime) -> None:
-        """Let one stride pass: stock, buyers, carriers, due work, floors, merchants, second thoughts, money."""
+        """Let one stride pass: stock, buyers, carriers, customs, due work, floors, merchants, second thoughts, what comes back, money."""
         async with self.conn.transaction():
             await advance_business_now(self.conn, now)
         await self._restock(now)
         await self._shop(now)
         await self._carry(now)
+        stopped = await self.border.act(self.conn, self.outside, self.batch_size, now)
+        self.desk.stop(stopped)
+        self._count("border_refusals", len(stopped))
         await self._run_steps(STEPS, now)
         left = await work_floors(self.conn, self.outside, self._places(), self.batch_size, now)
         left += await self.sellers.ship(self.conn, self.outside, self.batch_size, now)
@@ -74,6 +81,7 @@ class World:
         self._count("parcels", len(left))
         self._count("second_thoughts", await self.thoughts.act(self.conn, self.outside, self.batch_size, now))
         self._count("returns", await self.returners.act(self.conn, self.outside, self.batch_size, now))
+        self._count("undelivered", await self.comebacks.act(self.conn, self.outside, self.batch_size, now))
         await self._settle(now)
         for minutes in PAYMENT_MINUTES:
             await self._run_steps((PAY, EXPIRE), now + timedelta(minutes=minutes))
@@ -106,6 +114,7 @@ class World:
                 recorded = await record_tracking(self.conn, self.outside, events, now)
             arrived = [one for one in recorded.parcels if one.state is ParcelState.DELIVERED]
             self.returners.note_delivered(list(dict.fromkeys((one.merchant_id, one.order_id) for one in arrived)), now)
+            self.border.note_reports(events, now)
             self._count("tracking_events", len(events))
 
     async def _run_steps(self, steps: Iterable[str], now: datetime) -> None:
@@ -155,4 +164,6 @@ async def open_world(
         Sellers(seed, merchants),
         SecondThoughts(seed),
         Returners(seed),
+        Border(seed),
+        Comebacks(seed),
     )

@@ -238,6 +238,25 @@ async def read_posted(
     return _by_key(await fetch(conn, _NET.format(key="posting_id"), params))
 
 
+@batch
+async def read_brought(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], posting_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
+    """Return what each posting brought where, with lots, owners and conditions; postings that do not stand are left out."""
+    rows = await fetch(
+        conn,
+        f"""
+        select m.posting_id, {_LOCATION}, sum(m.quantity)::bigint
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(keys)s::uuid[])) as t(merchant_id, posting_id)
+        join stock_move m on m.merchant_id = t.merchant_id and m.posting_id = t.posting_id
+        join stock_location l on l.merchant_id = m.merchant_id and l.location_id = m.to_location_id
+        group by m.posting_id, {_LOCATION} order by m.posting_id, {_LOCATION}
+        """,
+        {"merchants": list(merchant_ids), "keys": list(posting_ids)},
+    )
+    return _by_key(rows)
+
+
 def _by_key(rows: Sequence[Row]) -> dict[tuple[uuid.UUID, uuid.UUID], list[Held]]:
     """Group rows under merchant and key."""
     found: dict[tuple[uuid.UUID, uuid.UUID], list[Held]] = {}
