@@ -6,7 +6,7 @@ Read from top to bottom. Each step takes a batch; one order is a batch of one. W
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,7 +32,7 @@ from entrepot.books.money.post import post_entries, post_pending
 from entrepot.books.money.read import read_order_sums
 from entrepot.flows.charge import Charge, charge_facts, charge_fees
 from entrepot.flows.forward import move_on
-from entrepot.flows.ground import read_ground
+from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
 from entrepot.flows.outside import Outside
@@ -106,7 +106,7 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
     refusals: dict[uuid.UUID, EntrepotError] = {}
     placed: dict[uuid.UUID, CheckoutPlan] = {}
     if fresh:
-        ground = await read_ground(conn, outside.reference, fresh)
+        ground = replace(await read_ground(conn, outside.reference, fresh), room=await read_room(conn, outside.reference, fresh))
         plans = {one.checkout_id: plan_checkout(one, ground) for one in fresh}
         refusals = {key: plan for key, plan in plans.items() if isinstance(plan, EntrepotError)}
         planned = [plan for plan in plans.values() if isinstance(plan, CheckoutPlan)]
