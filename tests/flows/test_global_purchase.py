@@ -8,6 +8,7 @@ from tests.factories.china import (
     LYON,
     ORDERER,
     OSAKA,
+    PAYER,
     TASMAN,
     VITAMIN,
     balances,
@@ -182,6 +183,20 @@ async def test_an_order_that_lifts_the_year_over_its_limit_is_refused_and_holds_
     cheap = await offer_at(conn, TASMAN, VITAMIN, "1000.00")
     await place(conn, outside, [(cheap, 1)])
     assert await year(conn) == (0, 2_600_000, 0, 0)
+    assert await proofs(conn, outside, AT) == []
+
+
+async def test_an_order_over_the_year_leaves_its_units_and_its_part_of_the_year_to_the_next_in_the_batch(conn):
+    _, outside = await open_house(conn)
+    offer, romper = await offer_at(conn, TASMAN, VITAMIN, "5000.00"), await offer_at(conn, OSAKA, "SAKURA-ROMPER", "900.00")
+    await stock(conn, TASMAN, VITAMIN, BONDED, 6)
+    await stock(conn, OSAKA, "SAKURA-ROMPER", BONDED, 3, "-")
+    for _ in range(5):
+        await place(conn, outside, [(offer, 1)])
+    batch = [order([(romper, 1), (offer, 1)]), order([(offer, 1)], identity_id=PAYER), order([(romper, 1)])]
+    answers = await place_orders(conn, outside, batch, BUYER)
+    assert [answer.refusal.code if answer.refusal else answer.state for answer in answers] == ["cbec_year_over_limit", "placed", "placed"]
+    assert (await year(conn), await year(conn, PAYER)) == ((0, 2_590_000, 0, 10_000), (0, 500_000, 0, LIMIT - 500_000))
     assert await proofs(conn, outside, AT) == []
 
 

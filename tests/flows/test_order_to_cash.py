@@ -1,5 +1,7 @@
 """One order from the question to the money, through the real books, flows and tables."""
 
+from dataclasses import replace
+
 import pytest
 from tests.factories.house import AT, BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 
@@ -12,6 +14,7 @@ from entrepot.flows.order_to_cash import SETTLE, place_orders, settle_orders
 from entrepot.flows.track import record_tracking
 from entrepot.freight.model import CarrierEvent, TrackingState
 from entrepot.freight.read import read_parcels_of_orders
+from entrepot.orders.model import LineAsk
 from entrepot.orders.read import list_orders, prove_promises, read_promise_rows
 from entrepot.warehouse.model import WorkState
 from entrepot.warehouse.readers import read_queue
@@ -80,6 +83,26 @@ async def test_a_replay_gets_the_same_answer_and_other_values_are_refused(conn):
     assert answers[0].checkout_id == placed.checkout_id
     assert answers[1].refusal.code == "key_used_for_other_request"
     assert len(await list_orders(conn, None, None, 10, 0)) == 1
+
+
+@pytest.mark.parametrize("quantity", [1, 9])
+async def test_twins_in_a_batch_get_the_first_ones_answer_and_other_values_leave_it_as_it_is(conn, quantity):
+    _, outside = await open_house(conn)
+    await put_stock(conn, "demo-shenzhen-audio", "ARIA-HEADPHONES", "GB-LTN1", 5)
+    offer = await find_offer(conn, "demo-shenzhen-audio", "ARIA-HEADPHONES", "GB", "fba")
+    first = request([(offer, quantity)], "GB", "GB", key="same")
+    twin = replace(first, checkout_id=request([(offer, 1)], "GB", "GB").checkout_id)
+    other = replace(first, lines=(LineAsk(offer.merchant_id, offer.offer_id, 2),))
+    answers = await place_orders(conn, outside, [first, twin, other, first], BUYER)
+    assert {answer.checkout_id for answer in answers} == {first.checkout_id}
+    assert answers[2].refusal.code == "key_used_for_other_request"
+    if quantity > 5:
+        assert [answer.refusal.code for answer in answers[:2]] == ["not_enough_units"] * 2
+        assert (await place_orders(conn, outside, [other], BUYER))[0].state == "placed"  # the key is free again
+        return
+    assert [answer.state for answer in answers] == ["placed", "exists", "refused", "exists"]
+    (again,) = await place_orders(conn, outside, [twin], BUYER)
+    assert (again.total_minor, again.orders) == (answers[0].total_minor, answers[0].orders)
 
 
 async def test_a_checkout_is_all_or_nothing_and_names_what_is_left(conn):

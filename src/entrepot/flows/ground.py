@@ -1,13 +1,16 @@
-"""What a batch of checkouts is decided on: offers, merchants and free stock, each read in one statement."""
+"""What a batch of checkouts is decided on: offers, merchants, free stock and free years, each read in one statement."""
 
 import uuid
 from collections.abc import Sequence
 from datetime import date
 
 from entrepot.base.sql import Conn
+from entrepot.base.time import on_date
 from entrepot.books.stock.read import read_availability
 from entrepot.catalogue.store import find_offers
-from entrepot.flows.plan_checkout import Ground, MerchantTerms
+from entrepot.customs.hold import read_quota
+from entrepot.customs.rules import cbec_limit_on
+from entrepot.flows.plan_checkout import Ground, MerchantTerms, year_of
 from entrepot.flows.reference import Reference
 from entrepot.orders.model import OrderRequest
 from entrepot.orders.quotes import read_quotes
@@ -31,6 +34,20 @@ async def read_ground(conn: Conn, reference: Reference, requests: Sequence[Order
     named = [(request.person_id, request.quote_id) for request in requests if request.quote_id is not None]
     quotes = await read_quotes(conn, [key[0] for key in named], [key[1] for key in named]) if named else {}
     return Ground(reference, offers, merchants, shelf, quotes)
+
+
+async def read_room(conn: Conn, reference: Reference, requests: Sequence[OrderRequest]) -> dict[tuple[uuid.UUID, int], int]:
+    """Return what is free of the years of those who order with an identity, in fen; a year of which nothing was used yet has its whole limit."""
+    known = [one for one in requests if one.identity_id is not None and one.marketplace_code in reference.marketplaces]
+    room: dict[tuple[uuid.UUID, int], int] = {}
+    years = {year_of(one, reference): one for one in known}
+    for year_no, one in sorted(years.items()):
+        people = sorted({other.identity_id for other in known if other.identity_id is not None and year_of(other, reference) == year_no})
+        limit = cbec_limit_on(reference.customs, on_date(one.at, reference.marketplaces[one.marketplace_code].time_zone))
+        stored = await read_quota(conn, people, year_no)
+        whole = limit.year_minor if limit is not None else 0
+        room |= {(person, year_no): stored[person].free_minor if person in stored else whole for person in people}
+    return room
 
 
 async def read_terms(conn: Conn, merchant_ids: Sequence[uuid.UUID], on: date) -> dict[uuid.UUID, MerchantTerms]:

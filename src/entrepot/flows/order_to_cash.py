@@ -7,7 +7,7 @@ Read from top to bottom. Each step takes a batch; one order is a batch of one. W
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,7 +33,7 @@ from entrepot.books.money.post import post_entries, post_pending
 from entrepot.books.money.read import read_order_sums
 from entrepot.flows.charge import Charge, charge_facts, charge_fees
 from entrepot.flows.forward import move_on
-from entrepot.flows.ground import read_ground
+from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
 from entrepot.flows.outside import Outside
@@ -107,7 +107,7 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
     refusals: dict[uuid.UUID, EntrepotError] = {}
     placed: dict[uuid.UUID, CheckoutPlan] = {}
     if fresh:
-        ground = await read_ground(conn, outside.reference, fresh)
+        ground = replace(await read_ground(conn, outside.reference, fresh), room=await read_room(conn, outside.reference, fresh))
         plans = {one.checkout_id: plan_checkout(one, ground) for one in fresh}
         refusals = {key: plan for key, plan in plans.items() if isinstance(plan, EntrepotError)}
         planned = [plan for plan in plans.values() if isinstance(plan, CheckoutPlan)]
@@ -115,10 +115,12 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
         accepted = [plan for plan in planned if plan.request.checkout_id not in refusals]
         placed = {plan.request.checkout_id: plan for plan in accepted}
         await _write(conn, outside, accepted, ground, actor)
-    answers = [_answer(one, claim, refusals, placed, outside.hold_s) for one, claim in zip(requests, claimed, strict=True)]
-    done = [(claim, answer) for claim, answer, one in zip(claims, answers, requests, strict=True) if one.checkout_id in placed]
+    firsts = {(one.person_id, one.request_key): one for one, claim in zip(requests, claimed, strict=True) if claim.state is ClaimState.NEW}
+    answers = [_answer(one, claim, firsts, refusals, placed, outside.hold_s) for one, claim in zip(requests, claimed, strict=True)]
+    decided = [(claim, answer) for claim, answer, state in zip(claims, answers, claimed, strict=True) if state.state is ClaimState.NEW]
+    done = [(claim, answer) for claim, answer in decided if answer.refusal is None]
     await store_answers(conn, [claim for claim, _ in done], [_stored(answer) for _, answer in done])
-    await release_requests(conn, [claim for claim, one in zip(claims, requests, strict=True) if one.checkout_id in refusals])
+    await release_requests(conn, [claim for claim, answer in decided if answer.refusal is not None])
     return answers
 
 
@@ -140,22 +142,28 @@ def _hash(request: OrderRequest) -> bytes:
 
 
 def _answer(
-    request: OrderRequest, claim: Claimed, refusals: Mapping[uuid.UUID, EntrepotError], placed: Mapping[uuid.UUID, CheckoutPlan], hold_s: int
+    request: OrderRequest,
+    claim: Claimed,
+    firsts: Mapping[tuple[uuid.UUID, str], OrderRequest],
+    refusals: Mapping[uuid.UUID, EntrepotError],
+    placed: Mapping[uuid.UUID, CheckoutPlan],
+    hold_s: int,
 ) -> PlaceAnswer:
-    """Return the answer to one request."""
+    """Return the answer to one request; a twin inside the batch gets that of the first with its key."""
     if claim.state is ClaimState.EXISTS_WITH_DIFFERENT_VALUES:
         refusal = KeyUsedForOtherRequestError("request_key", request.request_key, "Use a new key for a new request.")
         return PlaceAnswer(request.checkout_id, "refused", refusal=refusal)
     if claim.state is ClaimState.EXISTS and claim.answer is not None:
         return stored_answer(claim.answer)
-    if request.checkout_id in refusals:
-        return PlaceAnswer(request.checkout_id, "refused", refusal=refusals[request.checkout_id])
-    plan = placed[request.checkout_id]
+    checkout_id = firsts[request.person_id, request.request_key].checkout_id
+    if checkout_id in refusals:
+        return PlaceAnswer(checkout_id, "refused", refusal=refusals[checkout_id])
+    plan = placed[checkout_id]
     orders = tuple(dict.fromkeys((line.ask.merchant_id, line.order_id) for line in plan.lines))
     said = "exists" if claim.state is ClaimState.EXISTS else "placed"
     state = payment_state_of(plan)
     expires_at = plan.request.at + timedelta(seconds=hold_s) if state is PaymentState.PENDING else None
-    return PlaceAnswer(request.checkout_id, said, plan.total_minor, plan.currency, orders, payment_state=str(state), hold_expires_at=expires_at)
+    return PlaceAnswer(checkout_id, said, plan.total_minor, plan.currency, orders, payment_state=str(state), hold_expires_at=expires_at)
 
 
 def _stored(answer: PlaceAnswer) -> dict[str, object]:

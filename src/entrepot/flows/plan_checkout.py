@@ -12,7 +12,7 @@ from entrepot.base.money import split_by_weight
 from entrepot.base.quantity import require_positive
 from entrepot.base.time import at_ms, on_date
 from entrepot.catalogue.model import Marketplace, OfferFacts, require_marketplace
-from entrepot.customs.cbec import CbecAsk, assess_cbec, require_cbec_allowed, require_within_order
+from entrepot.customs.cbec import CbecAsk, CbecYearOverLimitError, assess_cbec, require_cbec_allowed, require_within_order
 from entrepot.customs.goods import AssessedLine, GoodsLine, read_content
 from entrepot.customs.landed_cost import ConsignmentAsk, SaleCollector, assess_consignment, require_assessed
 from entrepot.flows.reference import Reference
@@ -66,6 +66,8 @@ class Ground:
     merchants: Mapping[uuid.UUID, MerchantTerms]
     shelf: Shelf
     quotes: Mapping[tuple[uuid.UUID, uuid.UUID], Quote] = field(default_factory=dict[tuple[uuid.UUID, uuid.UUID], Quote])
+    room: dict[tuple[uuid.UUID, int], int] = field(default_factory=dict[tuple[uuid.UUID, int], int])
+    """What is free of residents' years in fen, by (identity, year); taken like the shelf. A year that is not known here is left to the hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +160,36 @@ class _Sited:
 
 
 def plan_checkout(request: OrderRequest, ground: Ground) -> CheckoutPlan | EntrepotError:
-    """Decide a whole checkout; a line that cannot be served refuses all of it and leaves the shelf as it was."""
+    """Decide a whole checkout; a line that cannot be served, or a year without room, refuses all of it and leaves the shelf as it was."""
     before = {key: ground.shelf.get(key, []) for key in _keys(request, ground)}
     try:
-        return _decide(request, ground)
+        plan = _decide(request, ground)
+        _take_room(plan, ground)
     except EntrepotError as refusal:
         ground.shelf.update(before)
         return refusal
+    return plan
+
+
+def _take_room(plan: CheckoutPlan, ground: Ground) -> None:
+    """Take what a checkout counts off its buyer's year, so that the next of the batch sees what is left; refuse what is more than that."""
+    request, value_minor = plan.request, sum(plan.quota_value_minor.values())
+    if request.identity_id is None or not value_minor:
+        return
+    year = (request.identity_id, year_of(request, ground.reference))
+    free_minor = ground.room.get(year)
+    if free_minor is None:
+        return
+    if value_minor > free_minor:
+        raise CbecYearOverLimitError(
+            "order", f"{value_minor / 100:.2f} CNY", f"At most {free_minor / 100:.2f} CNY are left this year as far as known here."
+        )
+    ground.room[year] = free_minor - value_minor
+
+
+def year_of(request: OrderRequest, reference: Reference) -> int:
+    """Return the year in which a checkout counts: that of its marketplace's date."""
+    return on_date(request.at, reference.marketplaces[request.marketplace_code].time_zone).year
 
 
 def _keys(request: OrderRequest, ground: Ground) -> list[tuple[uuid.UUID, uuid.UUID]]:

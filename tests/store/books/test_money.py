@@ -6,7 +6,7 @@ from tests.factories.books import AT, MERCHANT, OTHER, sale
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import fetch
 from entrepot.books.money.model import Decision, Phase, UnbalancedPostingError
-from entrepot.books.money.post import post_entries, post_pending, void_pending
+from entrepot.books.money.post import post_entries, post_lapsed, post_pending, void_pending
 from entrepot.books.money.read import prove_money, read_balances
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +53,23 @@ async def test_mixed_merchants_and_one_per_call_give_the_same_books(conn):
     for one in postings:
         await post_entries(conn, [one])
     assert together == (await balances(conn), await balances(conn, OTHER))
+
+
+async def test_two_books_may_hold_postings_of_one_id(conn):
+    mine, theirs = sale("a", ("psp", 5), ("mer", -5)), sale("a", ("psp", 7), ("mer", -7), merchant=OTHER)
+    await post_entries(conn, [mine])
+    assert await post_entries(conn, [mine, theirs, theirs]) == {theirs.posting_id}
+    assert (await balances(conn), await balances(conn, OTHER)) == ({"psp": (5, 0), "mer": (-5, 0)}, {"psp": (7, 0), "mer": (-7, 0)})
+    assert (await prove_money(conn))[1] == []
+
+
+async def test_what_lapsed_is_posted_again_once(conn):
+    await post_entries(conn, [sale("a", ("psp", 5), ("mer", -5), phase=Phase.PENDING)])
+    await void_pending(conn, [decide("a", "void")])
+    assert len(await post_lapsed(conn, [decide("a", "again"), decide("a", "again")])) == 1
+    assert await post_lapsed(conn, [decide("a", "again")]) == set()
+    assert await balances(conn) == {"psp": (5, 0), "mer": (-5, 0)}
+    assert (await prove_money(conn))[1] == []
 
 
 @pytest.mark.parametrize(

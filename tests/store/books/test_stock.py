@@ -6,7 +6,7 @@ import pytest
 from tests.factories.books import AT, ITEM, MERCHANT, OTHER, ask, key, part, posting, receipt, spot
 
 from entrepot.base.sql import fetch
-from entrepot.books.stock.model import CARRIER, Move, StockPosting, UnitsNotThereError, Word, WordState
+from entrepot.books.stock.model import CARRIER, AlreadyHeldError, Move, StockPosting, UnitsNotThereError, Word, WordState
 from entrepot.books.stock.post import post_moves
 from entrepot.books.stock.prove import prove_reservations, prove_units
 from entrepot.books.stock.read import read_availability
@@ -86,6 +86,28 @@ async def test_release_gives_back_exactly_once(conn):
     assert [back.quantity for back in await release_units(conn, [part("o1", 9)])] == [3]
     assert await release_units(conn, [part("o1", 9)]) == []
     assert await stand(conn) == (5, 0)
+    assert await proofs(conn) == []
+
+
+async def test_parts_of_one_reservation_that_leave_or_are_released_together_all_count(conn):
+    await post_moves(conn, [receipt("r1", 9)])
+    await reserve_units(conn, [ask("o1", 8)])
+    parcels = [posting(f"s{n}", Move(spot("P1", "bin:A"), spot(CARRIER), n), consumptions=(part("o1", n),)) for n in (1, 2)]
+    assert len(await post_moves(conn, parcels)) == 2
+    assert await stand(conn) == (6, 5)
+    assert [back.quantity for back in await release_units(conn, [part("o1", 1), part("o1", 3)])] == [4]
+    assert await stand(conn) == (6, 1)
+    assert await proofs(conn) == []
+
+
+@pytest.mark.parametrize("again", [[("o1", 1)], [("o2", 1), ("o2", 1)], [("o2", 1), ("o1", 2)]])
+async def test_a_line_is_held_once(conn, again):
+    await post_moves(conn, [receipt("r1", 9)])
+    await reserve_units(conn, [ask("o1", 2)])
+    with pytest.raises(AlreadyHeldError):
+        async with conn.transaction():
+            await reserve_units(conn, [ask(*one) for one in again])
+    assert await stand(conn) == (9, 2)
     assert await proofs(conn) == []
 
 

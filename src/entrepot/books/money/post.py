@@ -16,7 +16,7 @@ async def post_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> set[uuid
     """Append postings, posted or pending, and return the ids of those that are new; one that stands is passed over whole."""
     for posting in postings:
         require_balance(posting)
-    unique = {posting.posting_id: posting for posting in reversed(postings) if posting.entries}
+    unique = {(posting.merchant_id, posting.posting_id): posting for posting in reversed(postings) if posting.entries}
     if not unique:
         return set()
     rows = await fetch(
@@ -25,15 +25,15 @@ async def post_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> set[uuid
         insert into money_posting (merchant_id, posting_id, at, kind, phase, cause_kind, cause_id, checkout_id, order_id, rate_id)
         select * from unnest(%(merchant_id)s::uuid[], %(posting_id)s::uuid[], %(at)s::timestamptz[], %(kind)s::text[], %(phase)s::text[],
             %(cause_kind)s::text[], %(cause_id)s::uuid[], %(checkout_id)s::uuid[], %(order_id)s::uuid[], %(rate_id)s::text[])
-        on conflict do nothing returning posting_id
+        on conflict do nothing returning merchant_id, posting_id
         """,
         columns(
             reversed(unique.values()),
             "merchant_id", "posting_id", "at", "kind", "phase", "cause_kind", "cause_id", "checkout_id", "order_id", "rate_id",
         ),
     )  # fmt: skip
-    fresh = {row[0] for row in rows}
-    new = [posting for posting in reversed(unique.values()) if posting.posting_id in fresh]
+    fresh = {(row[0], row[1]) for row in rows}
+    new = [posting for key, posting in reversed(unique.items()) if key in fresh]
     posted: dict[_Account, int] = defaultdict(int)
     pending: dict[_Account, int] = defaultdict(int)
     for posting in new:
@@ -42,7 +42,7 @@ async def post_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> set[uuid
             sums[posting.merchant_id, entry.account_code, entry.currency] += entry.amount_minor
     await _insert_entries(conn, new)
     await _add_to_balances(conn, posted, pending)
-    return fresh
+    return {posting_id for _, posting_id in fresh}
 
 
 async def _insert_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> None:
@@ -122,7 +122,7 @@ async def post_lapsed(conn: Conn, decisions: Sequence[Decision]) -> set[uuid.UUI
         insert into money_entry (merchant_id, posting_id, entry_no, account_code, currency, amount_minor)
         select a.merchant_id, a.posting_id, e.entry_no, e.account_code, e.currency, e.amount_minor
         from again a
-        join unnest(%(merchant_id)s::uuid[], %(pending_id)s::uuid[], %(posting_id)s::uuid[]) as t(merchant_id, pending_id, posting_id)
+        join (select distinct * from unnest(%(merchant_id)s::uuid[], %(pending_id)s::uuid[], %(posting_id)s::uuid[])) as t(merchant_id, pending_id, posting_id)
           on t.merchant_id = a.merchant_id and t.posting_id = a.posting_id
         join money_entry e on e.merchant_id = t.merchant_id and e.posting_id = t.pending_id
         returning merchant_id, posting_id, account_code, currency, amount_minor

@@ -41,6 +41,10 @@ class UnitsNotThereError(ConflictError):
     """The move takes more units from a location than the books hold there."""
 
 
+class AlreadyHeldError(ConflictError):
+    """These units are held for the same line already, or have left; a line is held once."""
+
+
 class StaleWordError(RefusedInputError):
     """The merchant's word about its stock is older than the one in force."""
 

@@ -163,8 +163,10 @@ async def _change_availability(conn: Conn, totals: _Totals, consumptions: Sequen
             update stock_reservation r
             set open_quantity = r.open_quantity - t.quantity, consumed_quantity = r.consumed_quantity + t.quantity,
                 state = case when r.open_quantity = t.quantity then 'consumed' else r.state end
-            from unnest(%(c_merchants)s::uuid[], %(c_holders)s::uuid[], %(c_lines)s::int[], %(c_parts)s::int[], %(c_quantities)s::bigint[])
-                 as t(merchant_id, holder_id, line_no, part_no, quantity)
+            from (select merchant_id, holder_id, line_no, part_no, sum(quantity)::bigint as quantity
+                  from unnest(%(c_merchants)s::uuid[], %(c_holders)s::uuid[], %(c_lines)s::int[], %(c_parts)s::int[], %(c_quantities)s::bigint[])
+                       as eaten_part(merchant_id, holder_id, line_no, part_no, quantity)
+                  group by 1, 2, 3, 4) as t
             where r.merchant_id = t.merchant_id and r.holder_id = t.holder_id and r.line_no = t.line_no and r.part_no = t.part_no
             returning r.merchant_id, r.stock_item_id, r.place_code, r.owner_id, r.condition_code, r.customs_status, r.pool_code, t.quantity
         ), change as (

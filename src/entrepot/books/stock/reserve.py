@@ -4,10 +4,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
+from psycopg.errors import CardinalityViolation, CheckViolation
+
 from entrepot.base.batching import batch
 from entrepot.base.quantity import require_positive
 from entrepot.base.sql import Conn, Row, execute, fetch
-from entrepot.books.stock.model import Consumption, ReservationAsk, Reserved, Shortage, StockKey
+from entrepot.books.stock.model import AlreadyHeldError, Consumption, ReservationAsk, Reserved, Shortage, StockKey
 from entrepot.books.stock.post import key_columns
 
 _ASKS = """unnest(%(merchants)s::uuid[], %(holders)s::uuid[], %(lines)s::int[], %(parts)s::int[], %(items)s::uuid[], %(places)s::text[],
@@ -20,6 +22,7 @@ _ASKS = """unnest(%(merchants)s::uuid[], %(holders)s::uuid[], %(lines)s::int[], 
 async def reserve_units(conn: Conn, asks: Sequence[ReservationAsk]) -> list[Reserved]:
     """Hold units for every ask, first come first served, in the order given.
 
+    Holding what is held already, or what has left, raises `AlreadyHeldError`; what the batch held until then goes with the caller's transaction.
     The common path is one guarded update over all keys. Only where a key is short is the batch taken back and decided ask by ask under locks.
     """
     if not asks:
@@ -121,21 +124,26 @@ def _ask_columns(asks: Sequence[ReservationAsk]) -> dict[str, object]:
 
 
 async def _insert_reservations(conn: Conn, asks: Sequence[ReservationAsk]) -> None:
-    """Write the reservations that were held; one that was released whole before is held again."""
-    await execute(
-        conn,
-        f"""
-        insert into stock_reservation (merchant_id, holder_id, line_no, part_no, stock_item_id, place_code, owner_id, condition_code,
-                                       customs_status, pool_code, quantity, open_quantity, state, at, expires_at)
-        select merchant_id, holder_id, line_no, part_no, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code,
-               quantity, quantity, 'held', at, expires_at
-        from {_ASKS}
-        on conflict (merchant_id, holder_id, line_no, part_no) do update
-        set open_quantity = excluded.open_quantity, state = 'held', at = excluded.at, expires_at = excluded.expires_at
-        where stock_reservation.open_quantity = 0 and stock_reservation.consumed_quantity = 0
-        """,
-        _ask_columns(asks),
-    )
+    """Write the reservations that were held; one that was released whole before is held again, and one that is not breaks a check."""
+    try:
+        await execute(conn, _INSERT, _ask_columns(asks))
+    except (CheckViolation, CardinalityViolation) as broken:
+        raise AlreadyHeldError(
+            "holder_id", broken.diag.message_detail, "Hold the units of a line once; release them before they are held again."
+        ) from broken
+
+
+_INSERT = f"""
+    insert into stock_reservation (merchant_id, holder_id, line_no, part_no, stock_item_id, place_code, owner_id, condition_code,
+                                   customs_status, pool_code, quantity, open_quantity, state, at, expires_at)
+    select merchant_id, holder_id, line_no, part_no, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code,
+           quantity, quantity, 'held', at, expires_at
+    from {_ASKS}
+    on conflict (merchant_id, holder_id, line_no, part_no) do update
+    set open_quantity = case when stock_reservation.open_quantity + stock_reservation.consumed_quantity + stock_reservation.short_quantity = 0
+                             then excluded.open_quantity else -1 end,
+        state = 'held', at = excluded.at, expires_at = excluded.expires_at
+"""
 
 
 _LET_GO = """
@@ -143,8 +151,10 @@ _LET_GO = """
         select r.merchant_id, r.holder_id, r.line_no, r.part_no, least(t.quantity, r.short_quantity) as short,
                least(t.quantity - least(t.quantity, r.short_quantity), r.open_quantity) as quantity
         from stock_reservation r
-        join unnest(%(merchants)s::uuid[], %(holders)s::uuid[], %(lines)s::int[], %(parts)s::int[], %(quantities)s::bigint[])
-             as t(merchant_id, holder_id, line_no, part_no, quantity)
+        join (select merchant_id, holder_id, line_no, part_no, sum(quantity)::bigint as quantity
+              from unnest(%(merchants)s::uuid[], %(holders)s::uuid[], %(lines)s::int[], %(parts)s::int[], %(quantities)s::bigint[])
+                   as given(merchant_id, holder_id, line_no, part_no, quantity)
+              group by 1, 2, 3, 4) as t
           on r.merchant_id = t.merchant_id and r.holder_id = t.holder_id and r.line_no = t.line_no and r.part_no = t.part_no
         where r.open_quantity > 0 or r.short_quantity > 0
         order by r.merchant_id, r.holder_id, r.line_no, r.part_no for update of r
