@@ -8,7 +8,7 @@ from typing import Final
 
 from entrepot.base.errors import EntrepotError
 from entrepot.bootstrap.processes import PROCESSES
-from entrepot.cli import check, child, db, docs, import_orders, operations, up, version, world
+from entrepot.cli import check, child, db, docs, import_orders, operations, up, version, webhooks, world
 from entrepot.cli.registry import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "world": world,
     "import": import_orders,
     "check": check,
+    "webhooks": webhooks,
     "operations": operations,
     "db": db,
     "docs": docs,
