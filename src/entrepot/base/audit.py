@@ -56,14 +56,31 @@ async def write_acts(conn: Conn, acts: Sequence[Act]) -> None:
 
 
 async def write_facts(conn: Conn, facts: Sequence[Fact]) -> None:
-    """Write facts to the outbox in the transaction that made them true; a replay adds nothing."""
+    """Write facts to the outbox, and a notice for each subscription to them, in the transaction that made them true; a replay adds nothing.
+
+    Because the notices are written with the fact, no reader has to find out later which facts are new: one that commits late is not overlooked.
+    """
     if not facts:
         return
     await execute(
         conn,
         """
-        insert into outbox (merchant_id, subject_id, fact_code, at, content)
-        select * from unnest(%(merchant_id)s::uuid[], %(subject_id)s::uuid[], %(fact_code)s::text[], %(at)s::timestamptz[], %(content)s::jsonb[])
+        with asked as (
+            select * from unnest(%(merchant_id)s::uuid[], %(subject_id)s::uuid[], %(fact_code)s::text[], %(at)s::timestamptz[], %(content)s::jsonb[])
+                with ordinality as t(merchant_id, subject_id, fact_code, at, content, position)
+        ), told as (
+            insert into outbox (merchant_id, subject_id, fact_code, at, content)
+            select merchant_id, subject_id, fact_code, at, content from asked
+            on conflict do nothing returning merchant_id, subject_id, fact_code, at
+        )
+        insert into notice (merchant_id, subscription_id, subject_id, at, fact_code, position_no)
+        select t.merchant_id, s.subscription_id, t.subject_id, t.at, t.fact_code,
+            (select count(*) from notice n
+             where n.merchant_id = t.merchant_id and n.subscription_id = s.subscription_id and n.subject_id = t.subject_id)
+            + row_number() over (partition by s.subscription_id, t.subject_id order by a.position)
+        from told t
+        join subscription s on s.merchant_id = t.merchant_id and s.is_active and t.fact_code = any(s.fact_codes)
+        join asked a on a.merchant_id = t.merchant_id and a.subject_id = t.subject_id and a.fact_code = t.fact_code and a.at = t.at
         on conflict do nothing
         """,
         columns(facts, "merchant_id", "subject_id", "fact_code", "at") | {"content": json_column(fact.content for fact in facts)},

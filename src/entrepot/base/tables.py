@@ -3,8 +3,22 @@
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.schema import SchemaItem
 
 METADATA: Final = MetaData(
@@ -93,6 +107,48 @@ OUTBOX = declare_table(
     Column("content", JSONB, nullable=False),
     PrimaryKeyConstraint("merchant_id", "subject_id", "fact_code", "at"),
     Index("outbox_at_ix", "at"),
+)
+
+SUBSCRIPTION = declare_table(
+    "subscription",
+    TableClass.TENANT,
+    "base",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("subscription_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False, server_default=""),
+    Column("sealed_secret", LargeBinary),
+    Column("fact_codes", ARRAY(Text), nullable=False),
+    Column("is_active", Boolean, nullable=False, server_default="true"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("failure_count", Integer, nullable=False, server_default="0"),
+    Column("rests_until", DateTime(timezone=True)),
+    PrimaryKeyConstraint("merchant_id", "subscription_id"),
+    CheckConstraint("kind in ('webhook', 'mail')", name="kind"),
+    CheckConstraint("(kind = 'webhook') = (url <> '' and sealed_secret is not null)", name="webhook"),
+)
+
+NOTICE = declare_table(
+    "notice",
+    TableClass.TENANT,
+    "base",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("subscription_id", Uuid, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("fact_code", Text, nullable=False),
+    Column("position_no", Integer, nullable=False),
+    Column("next_attempt_at", DateTime(timezone=True), nullable=False, server_default="1970-01-01 00:00:00+00"),
+    Column("attempt_count", Integer, nullable=False, server_default="0"),
+    Column("replay_no", Integer, nullable=False, server_default="0"),
+    Column("done_at", DateTime(timezone=True)),
+    Column("outcome", Text),
+    Column("last_status", Integer),
+    Column("last_failure", Text),
+    PrimaryKeyConstraint("merchant_id", "subscription_id", "subject_id", "at", "fact_code"),
+    CheckConstraint("(done_at is null) = (outcome is null)", name="done"),
+    CheckConstraint("outcome in ('delivered', 'given_up', 'no_address', 'not_ours', 'dropped')", name="outcome"),
+    Index("notice_open_ix", "subscription_id", "next_attempt_at", "at", postgresql_where=text("done_at IS NULL")),
 )
 
 PERSON_REQUEST = declare_table(

@@ -16,6 +16,7 @@ from entrepot.base.time import RealClock
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
 from entrepot.bootstrap.outside import FreshOutside, build_outside, read_keyring
 from entrepot.bootstrap.settings import Settings, WorldMode
+from entrepot.bootstrap.telling import tell_on
 from entrepot.flows.run_due import STEPS, run_due
 from entrepot.operations.registry import REGISTRY
 from entrepot.world.ground import STARTS_AT, lay_ground
@@ -25,6 +26,13 @@ WORKER_PAUSE_S: Final = 2
 WORLD_DAILY: Final = 18
 FIRST_STRIDES: Final = 30
 """Strides that a new world lives at once, so that a newcomer finds parcels under way."""
+
+
+async def work_on(settings: Settings) -> None:
+    """Take due work and tell others what happened, side by side, until told to stop."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work_due(settings))
+        group.create_task(tell_on(settings))
 
 
 async def work_due(settings: Settings) -> None:

@@ -10,17 +10,20 @@ from typing import Final
 
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway
+from entrepot.adapters.mail import LogMailer, Mailer, SpoolMailer
 from entrepot.adapters.payment_provider import BuiltInProvider
+from entrepot.adapters.webhooks import Reach
 from entrepot.base.ids import RandomIds
 from entrepot.base.sql import Conn
 from entrepot.base.time import monotonic_s
-from entrepot.bootstrap.settings import Settings
+from entrepot.bootstrap.settings import MailMode, Settings, WebhookReach, WorldMode
 from entrepot.flows.outside import Outside
 from entrepot.flows.reference import Reference, read_reference
 from entrepot.operations.registry import REGISTRY, Registry
 from entrepot.parties.sealing import Keyring
 
 _KEYRING_FILE: Final = "keyring"
+_MAIL_DIRECTORY: Final = "mail"
 _MASTER_KEY_BYTES: Final = 32
 _SECRET_BYTES: Final = 32
 _HOLD_S: Final = 1800
@@ -33,6 +36,18 @@ def build_outside(settings: Settings, reference: Reference) -> Outside:
     seed = str(settings.seed)
     hold_s = max(_HOLD_S, int(_LEAST_REAL_HOLD_S * settings.speed))
     return Outside(reference, RandomIds(), BuiltInProvider(), demo_carriers(seed), BuiltInCustomsGateway(seed), hold_s)
+
+
+def build_mailer(settings: Settings) -> Mailer:
+    """Build the mailer of one process."""
+    return SpoolMailer(settings.data / _MAIL_DIRECTORY) if settings.mail is MailMode.SPOOL else LogMailer()
+
+
+def reach_of(settings: Settings) -> Reach:
+    """Return where webhooks may go: to this machine too while the demonstration world lives, and not in an installation that is meant."""
+    if settings.webhook_reach is WebhookReach.AUTO:
+        return Reach.LOOPBACK if settings.world is WorldMode.ON else Reach.PUBLIC
+    return Reach(settings.webhook_reach.value)
 
 
 class FreshOutside:

@@ -9,7 +9,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from entrepot.bootstrap.application import create_server_app
-from entrepot.bootstrap.living import live_on, work_due
+from entrepot.bootstrap.living import live_on, work_on
 from entrepot.bootstrap.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
@@ -28,9 +28,9 @@ async def run_web(settings: Settings) -> None:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Take due work in real time."""
+    """Take due work in real time, and tell others what happened."""
     structlog.get_logger(__name__).info("worker_started", data=str(settings.data))
-    await work_due(settings)
+    await work_on(settings)
 
 
 async def run_world(settings: Settings) -> None:

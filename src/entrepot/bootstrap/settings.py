@@ -25,6 +25,22 @@ class WorldMode(StrEnum):
     OFF = "off"
 
 
+class MailMode(StrEnum):
+    """What becomes of mails."""
+
+    SPOOL = "spool"
+    LOG = "log"
+
+
+class WebhookReach(StrEnum):
+    """Which addresses webhooks may be posted to."""
+
+    AUTO = "auto"
+    PUBLIC = "public"
+    LOOPBACK = "loopback"
+    ANY = "any"
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -61,6 +77,14 @@ SETTINGS: Final = (
     Setting("speed", "ENTREPOT_SPEED", "--speed", "60", "Business seconds that pass in the world per real second."),
     Setting("world", "ENTREPOT_WORLD", "--no-world", "on", "on lets the demonstration world live; off leaves the installation empty."),
     Setting("pool_size", "ENTREPOT_POOL_SIZE", "", "8", "Most database connections per process."),
+    Setting("mail", "ENTREPOT_MAIL", "", "spool", "spool keeps mails to buyers as files in the data directory; log only logs that one was sent."),
+    Setting(
+        "webhook_reach",
+        "ENTREPOT_WEBHOOK_REACH",
+        "",
+        "auto",
+        "Where webhooks may go: public, loopback (this machine too), any (private networks too); auto is loopback with the demonstration world, else public.",
+    ),
     Setting("log_level", "ENTREPOT_LOG_LEVEL", "", "info", "Least urgent log lines: debug, info, warning or error."),
     Setting("log_format", "ENTREPOT_LOG_FORMAT", "", "auto", "text, json, or auto: text on a terminal, else json."),
 )
@@ -78,6 +102,8 @@ class Settings:
     speed: Decimal
     world: WorldMode
     pool_size: int
+    mail: MailMode
+    webhook_reach: WebhookReach
     log_level: LogLevel
     log_format: LogFormat
 
@@ -94,6 +120,8 @@ def read_settings(environment: Mapping[str, str] | None = None, flags: Mapping[s
         speed=_speed(chosen["speed"]),
         world=_choice("world", chosen["world"], WorldMode),
         pool_size=_whole("pool_size", chosen["pool_size"], 1, 1000),
+        mail=_choice("mail", chosen["mail"], MailMode),
+        webhook_reach=_choice("webhook_reach", chosen["webhook_reach"], WebhookReach),
         log_level=_choice("log_level", chosen["log_level"], LogLevel),
         log_format=_choice("log_format", chosen["log_format"], LogFormat),
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 from entrepot.base.errors import EntrepotError
 from entrepot.bootstrap.processes import PROCESSES
-from entrepot.cli import check, child, db, docs, import_orders, operations, token, up, version, world
+from entrepot.cli import check, child, db, docs, import_orders, operations, token, up, version, webhooks, world
 from entrepot.cli.registry import Command
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "import": import_orders,
     "check": check,
     "token": token,
+    "webhooks": webhooks,
     "operations": operations,
     "db": db,
     "docs": docs,

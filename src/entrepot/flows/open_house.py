@@ -8,6 +8,7 @@ from entrepot.base.sql import Conn
 from entrepot.catalogue.demo import DemoCatalogue, load_demo_catalogue, load_marketplaces
 from entrepot.customs.store import load_rules
 from entrepot.flows.refresh_lanes import refresh_lanes
+from entrepot.flows.tell import begin_mail
 from entrepot.operations.plan import Plan
 from entrepot.operations.registry import Registry
 from entrepot.parties.commands import open_models
@@ -52,6 +53,7 @@ async def open_demo_house(conn: Conn, registry: Registry, keyring: Keyring, at: 
     """Load the ground and the demo's parties, places, lanes, bins and catalogue; a second call changes nothing."""
     await load_ground(conn, registry, at)
     parties = await load_demo_parties(conn, keyring, at)
+    await begin_mail(conn, list(parties.merchant_ids.values()), at)
     await open_models(conn, parties.openings, {plan.model_code: admission_rule(plan) for plan in registry.plans()}, DEMO, at.date(), at)
     places = demo_places(parties.merchant_ids)
     await add_places(conn, places)

@@ -210,11 +210,13 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     await keep_decisions(conn, rows.decisions)
     await post_entries(conn, rows.postings)
     await write_acts(conn, _acts(rows.orders, plans, actor))
-    await write_facts(conn, [_fact(order, "order_placed", order.placed_at) for order in rows.orders])
+    paid = [plan for plan in plans if payment_state_of(plan) is PaymentState.CAPTURED]
+    paid_ids = {plan.request.checkout_id for plan in paid}
+    told = [_fact(order, "order_placed", order.placed_at) for order in rows.orders]
+    await write_facts(conn, told + [_fact(order, "order_paid", order.placed_at) for order in rows.orders if order.checkout_id in paid_ids])
     waiting = [order for order in rows.orders if order.state == OrderState.AWAITING_PAYMENT]
     await add_due(conn, [_due(order, PAY, order.placed_at) for order in _first_orders(waiting)])
     await add_due(conn, [_due(order, EXPIRE, order.placed_at + timedelta(seconds=outside.hold_s)) for order in _first_orders(waiting)])
-    paid = [plan for plan in plans if payment_state_of(plan) is PaymentState.CAPTURED]
     if paid:
         await change_payments(conn, [_captured(payment_id_of(plan), plan.request.person_id, plan.total_minor, plan.request.at) for plan in paid])
     decided = [order for order in rows.orders if order.state == OrderState.PAID]

@@ -50,6 +50,24 @@ def unwrap_key(keyring: Keyring, person_id: uuid.UUID, wrapped: bytes) -> bytes:
         raise MasterKeyUnusableError("person_id", str(person_id), "Restore the master key that this database was written with.") from None
 
 
+def seal_secret(keyring: Keyring, row_id: uuid.UUID, secret: str) -> bytes:
+    """Seal a secret that belongs to no person with the master key, bound to the row that keeps it."""
+    return _seal_bytes(keyring.master_key, secret.encode(), row_id.bytes)
+
+
+def open_secret(keyring: Keyring, row_id: uuid.UUID, sealed: bytes) -> str:
+    """Open a secret that `seal_secret` sealed, or say that the master key does not fit."""
+    try:
+        return _open_bytes(keyring.master_key, sealed, row_id.bytes).decode()
+    except InvalidTag:
+        raise MasterKeyUnusableError("row_id", str(row_id), "Restore the master key that this database was written with.") from None
+
+
+def new_secret() -> str:
+    """Return a fresh random secret as text (256 bits)."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
 def seal(person_key: bytes, row_id: uuid.UUID, details: object) -> bytes:
     """Seal details for the row they belong to; moved to another row they no longer open."""
     return _seal_bytes(person_key, msgspec.json.encode(details), row_id.bytes)

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from entrepot.bootstrap.account import is_root
-from entrepot.bootstrap.settings import SETTINGS, InvalidSettingError, LogFormat, LogLevel, Settings, WorldMode, as_environment, read_settings
+from entrepot.bootstrap.settings import (
+    SETTINGS,
+    InvalidSettingError,
+    LogFormat,
+    LogLevel,
+    MailMode,
+    Settings,
+    WebhookReach,
+    WorldMode,
+    as_environment,
+    read_settings,
+)
 
 
 def test_defaults() -> None:
@@ -20,6 +31,8 @@ def test_defaults() -> None:
         speed=Decimal(60),
         world=WorldMode.ON,
         pool_size=8,
+        mail=MailMode.SPOOL,
+        webhook_reach=WebhookReach.AUTO,
         log_level=LogLevel.INFO,
         log_format=LogFormat.AUTO,
     )
@@ -51,6 +64,8 @@ def test_children_read_the_same_settings() -> None:
         ("ENTREPOT_SPEED", "Infinity", "speed"),
         ("ENTREPOT_WORLD", "maybe", "world"),
         ("ENTREPOT_POOL_SIZE", "0", "pool_size"),
+        ("ENTREPOT_MAIL", "post", "mail"),
+        ("ENTREPOT_WEBHOOK_REACH", "moon", "webhook_reach"),
         ("ENTREPOT_LOG_LEVEL", "loud", "log_level"),
         ("ENTREPOT_LOG_FORMAT", "xml", "log_format"),
         ("DATABASE_URL", "mysql://me:secret@host/shop", "DATABASE_URL"),

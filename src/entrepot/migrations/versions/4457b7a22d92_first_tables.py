@@ -654,6 +654,32 @@ def upgrade() -> None:
         "money_posting_pending_ix", "money_posting", ["merchant_id", "pending_id"], unique=True, postgresql_where=sa.text("pending_id IS NOT NULL")
     )
     op.create_table(
+        "notice",
+        sa.Column("merchant_id", sa.Uuid(), nullable=False),
+        sa.Column("subscription_id", sa.Uuid(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("fact_code", sa.Text(), nullable=False),
+        sa.Column("position_no", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), server_default="1970-01-01 00:00:00+00", nullable=False),
+        sa.Column("attempt_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("replay_no", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("last_status", sa.Integer(), nullable=True),
+        sa.Column("last_failure", sa.Text(), nullable=True),
+        sa.CheckConstraint("(done_at is null) = (outcome is null)", name=op.f("notice_done_ck")),
+        sa.CheckConstraint(
+            "outcome in ('delivered', 'given_up', 'no_address', 'not_ours', 'dropped')",
+            name=op.f("notice_outcome_ck"),
+        ),
+        sa.PrimaryKeyConstraint("merchant_id", "subscription_id", "subject_id", "at", "fact_code", name=op.f("notice_pk")),
+        postgresql_with=None,
+    )
+    op.create_index(
+        "notice_open_ix", "notice", ["subscription_id", "next_attempt_at", "at"], unique=False, postgresql_where=sa.text("done_at IS NULL")
+    )
+    op.create_table(
         "order_import",
         sa.Column("content_hash", sa.Text(), nullable=False),
         sa.Column("merchant_code", sa.Text(), nullable=False),
@@ -1174,6 +1200,23 @@ def upgrade() -> None:
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("quantity >= 0", name=op.f("stock_word_quantity_not_negative_ck")),
         sa.PrimaryKeyConstraint("merchant_id", "stock_item_id", "place_code", name=op.f("stock_word_pk")),
+        postgresql_with=None,
+    )
+    op.create_table(
+        "subscription",
+        sa.Column("merchant_id", sa.Uuid(), nullable=False),
+        sa.Column("subscription_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), server_default="", nullable=False),
+        sa.Column("sealed_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("fact_codes", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("is_active", sa.Boolean(), server_default="true", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failure_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("rests_until", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind in ('webhook', 'mail')", name=op.f("subscription_kind_ck")),
+        sa.CheckConstraint("(kind = 'webhook') = (url <> '' and sealed_secret is not null)", name=op.f("subscription_webhook_ck")),
+        sa.PrimaryKeyConstraint("merchant_id", "subscription_id", name=op.f("subscription_pk")),
         postgresql_with=None,
     )
     op.create_table(
