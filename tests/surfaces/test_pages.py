@@ -82,7 +82,7 @@ def test_a_visitor_begins_in_a_store(client):
 
 
 def test_the_demo_shows_its_sign_ins_and_an_empty_house_none(client, database, tmp_path):
-    assert client.get("/sign-in").text.count('class="demo-one"') == 12
+    assert client.get("/sign-in").text.count('class="demo-one"') == 13
     with TestClient(create_app(settings_for(database, tmp_path))) as empty:
         assert "demo-one" not in empty.get("/sign-in").text
         assert empty.get("/store").status_code == 503
