@@ -12,7 +12,8 @@ from entrepot.flows.reference import Reference
 from entrepot.freight.model import ConsignmentState
 from entrepot.freight.read import Consignment, read_consignments_of_orders
 from entrepot.orders.model import Allocation, Order, OrderState
-from entrepot.orders.read import read_allocations
+from entrepot.orders.pay import read_checkouts
+from entrepot.orders.read import read_allocations, read_orders
 from entrepot.warehouse.model import OrderRef, WorkState
 from entrepot.warehouse.readers import read_line_records
 from entrepot.warehouse.store_outbound import lock_orders
@@ -136,9 +137,11 @@ class CancelGround:
 
 
 async def read_cancel_ground(conn: Conn, reference: Reference, keys: Sequence[OrderKey]) -> CancelGround:
-    """Read and lock what cancellations of orders are decided on."""
+    """Read and lock what cancellations of orders are decided on; the checkouts first, so that none is paid, declined or expired meanwhile."""
     keys = sorted(set(keys))
     merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
+    named = await read_orders(conn, merchant_ids, order_ids)
+    await read_checkouts(conn, [order.person_id for order in named], [order.checkout_id for order in named])
     charges = await read_charges(conn, reference, keys)
     parts: dict[LineKey, list[Allocation]] = {}
     for part in await read_allocations(conn, merchant_ids, order_ids):

@@ -292,6 +292,7 @@ async def honour_payments(conn: Conn, outside: Outside, payments: Sequence[Payme
     if not payments:
         return
     checkouts = {one.checkout_id: one for one in await read_checkouts(conn, *_keys(payments))}
+    payments = await read_payments(conn, *_keys(payments))  # less may be asked since the checkout is locked: part of it was cancelled
     waiting = [one for one in payments if checkouts[one.checkout_id].state == CheckoutState.AWAITING_PAYMENT]
     late = [checkouts[one.checkout_id] for one in payments if checkouts[one.checkout_id].state in {CheckoutState.EXPIRED, CheckoutState.DECLINED}]
     held_again = await hold_again(conn, late, now)
