@@ -1,23 +1,22 @@
 """Whether goods may come back: what arrived when, what of it was given back already, and the dated policy that holds."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Final
 
+from entrepot.aftersales.model import Return
 from entrepot.aftersales.policy import ReturnAnswer, ReturnAnswerCode, ReturnPolicy, ReturnQuestion, answer_return, load_return_policies, policy_on
 from entrepot.aftersales.store import read_taken_quantities
 from entrepot.base.sql import Conn
 from entrepot.base.time import on_date
 from entrepot.customs.model import DeclarationKind, DeclarationState
 from entrepot.customs.read import read_declarations_of_orders
-from entrepot.flows.pay_back import LineCharge, LineKey, read_charges
+from entrepot.flows.pay_back import LineCharge, LineKey, read_charges, read_line_charges
 from entrepot.flows.reference import Reference
-from entrepot.freight.model import ParcelKey, ParcelState
-from entrepot.freight.read import read_parcels_of_orders
-from entrepot.freight.track import read_parcel_lines
+from entrepot.freight.read import read_delivered
 from entrepot.operations.model import Channel, TaxHandling
 from entrepot.operations.plan import Plan
 from entrepot.orders.model import Allocation
@@ -63,29 +62,32 @@ def return_policies() -> tuple[ReturnPolicy, ...]:
     return load_return_policies()
 
 
-async def read_return_ground(conn: Conn, reference: Reference, keys: Sequence[OrderKey]) -> ReturnGround:
-    """Read and lock what returns of orders are decided on."""
+async def read_ground_of_returns(conn: Conn, reference: Reference, returns: Iterable[Return], refunded: Iterable[Return] = ()) -> ReturnGround:
+    """Read and lock what returns are decided on: their lines, and the charges of all lines of the order of those that are refunded now."""
+    keys = [(one.merchant_id, one.order_id, line.line_no) for one in returns for line in one.lines]
+    return await read_return_ground(conn, reference, keys, [(one.merchant_id, one.order_id) for one in refunded])
+
+
+async def read_return_ground(conn: Conn, reference: Reference, keys: Iterable[LineKey], refunded: Iterable[OrderKey] = ()) -> ReturnGround:
+    """Read and lock what returns of order lines are decided on; of orders that are refunded now, the charges of all lines as well."""
     keys = sorted(set(keys))
-    merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
-    charges = await read_charges(conn, reference, keys)
-    parcels = [one for one in await read_parcels_of_orders(conn, merchant_ids, order_ids) if one.state is ParcelState.DELIVERED]
-    lines = await read_parcel_lines(conn, [ParcelKey(one.merchant_id, one.parcel_id) for one in parcels])
-    delivered: dict[tuple[uuid.UUID, int, int], tuple[int, datetime]] = {}
-    for parcel in parcels:
-        for line in lines.get(ParcelKey(parcel.merchant_id, parcel.parcel_id), ()):
-            units, at = delivered.get((parcel.order_id, line.line_no, line.part_no), (0, parcel.delivered_at or parcel.state_at))
-            delivered[parcel.order_id, line.line_no, line.part_no] = (units + line.quantity, max(at, parcel.delivered_at or at))
+    named = [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]
+    orders = list(dict.fromkeys(key[:2] for key in keys))
+    merchant_ids, order_ids = [key[0] for key in orders], [key[1] for key in orders]
+    charges = await read_charges(conn, reference, sorted(set(refunded)))
+    charges |= await read_line_charges(conn, reference, [key for key in keys if key not in charges])
+    delivered = await read_delivered(conn, *named)
     taken = await read_taken_quantities(conn, merchant_ids, order_ids)
     released: dict[uuid.UUID | None, tuple[datetime, uuid.UUID]] = {}
     for one in await read_declarations_of_orders(conn, merchant_ids, order_ids):
         if one.state is DeclarationState.RELEASED and one.declaration.kind is DeclarationKind.IMPORT:
             released[one.declaration.consignment_id] = (one.state_at, one.declaration.declaration_id)
     parts: dict[LineKey, list[ReturnablePart]] = {}
-    for part in await read_allocations(conn, merchant_ids, order_ids):
+    for part in await read_allocations(conn, *named):
         key = (part.merchant_id, part.order_id, part.line_no)
         line = charges[key].line
         plan = reference.registry.plan(line.model_code, line.plan_version)
-        units, at = delivered.get((part.order_id, part.line_no, part.part_no), (0, None))
+        units, at = delivered.get((*key, part.part_no), (0, None))
         gone = taken.get(key[:2], {}).get((part.line_no, part.part_no), 0)
         released_at, declaration_id = released.get(part.consignment_id, (None, None))
         parts.setdefault(key, []).append(ReturnablePart(part, plan, units - gone, at, released_at, declaration_id))

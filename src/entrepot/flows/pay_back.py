@@ -33,7 +33,7 @@ from entrepot.orders.model import CheckoutState, Line, LineStanding, LineUnits, 
 from entrepot.orders.pay import PaymentChange, change_payments, read_payments, set_checkout_states
 from entrepot.orders.ports import MovementAnswer, PaymentAnswer, RefundRequest
 from entrepot.orders.read import read_lines, read_orders, read_standings
-from entrepot.settlement.store import StoredTax, read_taxes_of_orders
+from entrepot.settlement.store import LineTax, read_line_taxes
 
 LineKey = tuple[uuid.UUID, uuid.UUID, int]
 _Due = tuple[Refund, Payment]
@@ -151,26 +151,38 @@ def charged_of(line: Line) -> Amounts:
 
 async def read_charges(conn: Conn, reference: Reference, keys: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> dict[LineKey, LineCharge]:
     """Read the charges of all lines of orders with what is gone of them, in key order; the lines are locked."""
-    merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
-    standings = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_standings(conn, merchant_ids, order_ids)}
+    return await _read_charges(conn, reference, [key[0] for key in keys], [key[1] for key in keys], None)
+
+
+async def read_line_charges(conn: Conn, reference: Reference, keys: Sequence[LineKey]) -> dict[LineKey, LineCharge]:
+    """Read the charges of single lines as `read_charges` does; a wholesale order has hundreds of them and a return names a few."""
+    return await _read_charges(conn, reference, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys])
+
+
+async def _read_charges(
+    conn: Conn, reference: Reference, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None
+) -> dict[LineKey, LineCharge]:
+    """Read and lock the charges of lines, all of orders or of each order only the line beside it."""
+    if not order_ids:
+        return {}
+    standings = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_standings(conn, merchant_ids, order_ids, line_nos)}
     orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, merchant_ids, order_ids)}
-    taxes = {(one.order_id, one.line_no): one for one in await read_taxes_of_orders(conn, merchant_ids, order_ids)}
+    taxes = await read_line_taxes(conn, merchant_ids, order_ids, line_nos)
     refunded = await read_refunded(conn, merchant_ids, order_ids)
     cancelled = await read_refunded_units(conn, merchant_ids, order_ids, CauseKind.CANCELLATION)
     charges: dict[LineKey, LineCharge] = {}
-    for line in await read_lines(conn, merchant_ids, order_ids):
+    for line in await read_lines(conn, merchant_ids, order_ids, line_nos):
         key = (line.merchant_id, line.order_id, line.line_no)
-        order = orders[line.merchant_id, line.order_id]
-        charge = _charge(reference, order, line, standings[key], taxes[line.order_id, line.line_no])
+        charge = _charge(reference, orders[key[:2]], line, standings[key], taxes[key])
         dropped = charge.standing.cancelled - cancelled.get(key, 0)
         if dropped:
             charge = charge.after(dropped, charge.share(dropped))
-        gone = refunded.get((line.merchant_id, line.order_id), {}).get(line.line_no)
+        gone = refunded.get(key[:2], {}).get(line.line_no)
         charges[key] = charge if gone is None else charge.after(*gone)
     return charges
 
 
-def _charge(reference: Reference, order: Order, line: Line, standing: LineStanding, tax: StoredTax) -> LineCharge:
+def _charge(reference: Reference, order: Order, line: Line, standing: LineStanding, tax: LineTax) -> LineCharge:
     """Return the charge of a line of which nothing is gone."""
     is_cbec = reference.registry.plan(line.model_code, line.plan_version).model.tax_handling is TaxHandling.CBEC
     account = f"cbec_tax.{order.to_country_code}" if is_cbec else f"tax.{tax.tax_country}"
@@ -189,7 +201,9 @@ async def pay_back(conn: Conn, outside: Outside, refunds: Sequence[PayBack], act
     """
     if not refunds:
         return []
-    charges = await read_charges(conn, outside.reference, [(one.merchant_id, one.order_id) for one in refunds])
+    charges = await read_line_charges(
+        conn, outside.reference, [(one.merchant_id, one.order_id, line.line_no) for one in refunds for line in one.lines]
+    )
     orders = {key[:2]: charge.order for key, charge in charges.items()}
     payments = await _read_payments(conn, list(orders.values()))
     payment_of = {key: payments[order.checkout_id] for key, order in orders.items()}

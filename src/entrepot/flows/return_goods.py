@@ -48,7 +48,7 @@ from entrepot.books.stock.post import post_moves
 from entrepot.books.stock.read import Held, read_caused, read_posted
 from entrepot.flows.charge import Charge, charge_fees
 from entrepot.flows.floor_moves import post_floor_moves
-from entrepot.flows.judge_return import ReturnablePart, ReturnGround, choose_parts, judge_parts, read_return_ground
+from entrepot.flows.judge_return import ReturnablePart, ReturnGround, choose_parts, judge_parts, read_ground_of_returns, read_return_ground
 from entrepot.flows.outside import Outside
 from entrepot.flows.return_value import BackUnits, levies_rule, received_units, refund_returns, return_years
 from entrepot.operations.model import PLATFORM_ROLES, FeeTrigger, Leg, Step
@@ -110,7 +110,7 @@ async def ask_returns(conn: Conn, outside: Outside, wishes: Sequence[ReturnWish]
             require_positive(quantity)
     if not wishes:
         return []
-    ground = await read_return_ground(conn, outside.reference, [wish.order_key for wish in wishes])
+    ground = await read_return_ground(conn, outside.reference, [(*wish.order_key, line_no) for wish in wishes for line_no, _ in wish.units])
     known = await read_returns(conn, [key for wish in wishes for key in _possible_keys(ground, wish)])
     taken: dict[tuple[uuid.UUID, uuid.UUID, int, int], int] = {}
     answers: list[WishAnswer] = []
@@ -222,7 +222,8 @@ async def decide_returns(conn: Conn, outside: Outside, verdicts: Sequence[Return
     stored = await read_returns(conn, [one.key for one in verdicts]) if verdicts else {}
     if not stored:
         return [Outcome.UNKNOWN] * len(verdicts)
-    ground = await read_return_ground(conn, outside.reference, [(one.merchant_id, one.order_id) for one in stored.values()])
+    destroyed = [one for one in stored.values() if one.choice is ReturnChoice.DESTROY]
+    ground = await read_ground_of_returns(conn, outside.reference, stored.values(), destroyed)
     approved = [one for one in verdicts if one.verdict is Verdict.APPROVE and one.key in stored]
     refused = [one for one in verdicts if one.verdict is Verdict.REFUSE]
     outcomes = dict(
@@ -285,7 +286,7 @@ async def send_back(conn: Conn, outside: Outside, keys: Sequence[ReturnKey], act
     done = [key for key, outcome in zip(keys, outcomes, strict=True) if outcome is Outcome.DONE]
     if done:
         stored = list((await read_returns(conn, done)).values())
-        ground = await read_return_ground(conn, outside.reference, [(one.merchant_id, one.order_id) for one in stored])
+        ground = await read_ground_of_returns(conn, outside.reference, stored)
         await _leave_customers(conn, ground, stored, RETURN, now)
     return outcomes
 
@@ -369,7 +370,8 @@ async def receive_back(conn: Conn, outside: Outside, receipts: Sequence[BackRece
     if not done:
         return outcomes
     returns = list((await read_returns(conn, done)).values())
-    ground = await read_return_ground(conn, outside.reference, [(one.merchant_id, one.order_id) for one in returns])
+    refunded = [one for one in returns if one.decider_role in PLATFORM_ROLES]
+    ground = await read_ground_of_returns(conn, outside.reference, returns, refunded)
     backs = [BackUnits(one, received_units(one), levies_rule(ground, one, now)) for one in returns]
     await _leave_customers(conn, ground, returns, RETURN, now)
     lots = await _keep_what_came(conn, ground, backs, now)
@@ -508,7 +510,8 @@ async def grade_back(conn: Conn, outside: Outside, found: Sequence[Graded], acto
     if not done:
         return outcomes
     returns = list((await read_returns(conn, done)).values())
-    ground = await read_return_ground(conn, outside.reference, [(one.merchant_id, one.order_id) for one in returns])
+    waiting = [one for one in returns if one.decider_role not in PLATFORM_ROLES]
+    ground = await read_ground_of_returns(conn, outside.reference, returns, waiting)
     sent = await _read_lots(conn, ground, returns)
     lots = {(one.merchant_id, one.rma_id): _received_lots(one, sent[one.merchant_id, one.rma_id]) for one in returns}
     ours = [one for one in returns if one.taker_role in PLATFORM_ROLES]
@@ -518,7 +521,6 @@ async def grade_back(conn: Conn, outside: Outside, found: Sequence[Graded], acto
     theirs = [one for one in returns if one not in ours]
     await post_moves(conn, [_to_site(one, by_return[one.merchant_id, one.rma_id], lots[one.merchant_id, one.rma_id], now) for one in theirs])
     await close_returns(conn, [ReturnStep(*key, now, "graded") for key in done], actor)
-    waiting = [one for one in returns if one.decider_role not in PLATFORM_ROLES]
     backs = [BackUnits(one, received_units(one), levies_rule(ground, one, now)) for one in waiting]
     await refund_returns(conn, outside, ground, backs, actor, now)
     await write_facts(conn, [Fact(one.merchant_id, one.order_id, "return_graded", now, {"rma": str(one.rma_id)}) for one in returns])

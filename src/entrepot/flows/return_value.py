@@ -24,7 +24,7 @@ from entrepot.flows.pay_back import LineCharge, PaidBackOutcome, PayBack, pay_ba
 from entrepot.flows.year_quota import read_years
 from entrepot.operations.model import FeeCode, FeeTrigger
 from entrepot.settlement.fees import FeeLine, give_back, share_minor
-from entrepot.settlement.store import FeeEntry, fee_entries, insert_fee_lines, read_fees_of_orders
+from entrepot.settlement.store import FeeEntry, fee_entries, insert_fee_lines, read_line_fees
 
 GIVEN_BACK = "given_back"
 """Event of a fee line by which a fee goes back to the merchant with a refund."""
@@ -139,12 +139,12 @@ async def refund_returns(conn: Conn, outside: Outside, ground: ReturnGround, bac
 
 async def _fees_of_refunds(conn: Conn, outside: Outside, ground: ReturnGround, refunds: Sequence[PayBack], now: datetime) -> None:
     """Give the referral of refunded units back, exactly as it was charged for them, and charge the administration of the refund."""
-    keys = sorted({(one.merchant_id, one.order_id) for one in refunds})
+    keys = sorted({(one.merchant_id, one.order_id, line.line_no) for one in refunds for line in one.lines})
     if not keys:
         return
     charged: dict[tuple[uuid.UUID | None, int], list[FeeLine]] = {}
     given: dict[tuple[uuid.UUID | None, int], int] = {}
-    for fee in await read_fees_of_orders(conn, [key[0] for key in keys], [key[1] for key in keys], FeeCode.REFERRAL):
+    for fee in await read_line_fees(conn, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys], FeeCode.REFERRAL):
         place = (fee.order_id, fee.line_no)
         if fee.line.event == GIVEN_BACK:
             given[place] = given.get(place, 0) + fee.line.units

@@ -227,6 +227,24 @@ async def read_parcels_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], 
     return [_parcel(row) for row in rows]
 
 
+async def read_delivered(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int]
+) -> dict[tuple[uuid.UUID, uuid.UUID, int, int], tuple[int, datetime]]:
+    """Return the units of order lines that arrived and when the last of them did, by (merchant, order, line, part) (@batch)."""
+    rows = await fetch(
+        conn,
+        """
+        select p.merchant_id, p.order_id, l.line_no, l.part_no, sum(l.quantity)::bigint, max(coalesce(p.delivered_at, p.state_at))
+        from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[], %(lines)s::int[])) as t(merchant_id, order_id, line_no)
+        join parcel p on p.merchant_id = t.merchant_id and p.order_id = t.order_id and p.state = 'delivered'
+        join parcel_line l on l.merchant_id = p.merchant_id and l.parcel_id = p.parcel_id and l.line_no = t.line_no
+        group by 1, 2, 3, 4
+        """,
+        {"merchants": list(merchant_ids), "orders": list(order_ids), "lines": list(line_nos)},
+    )
+    return {(row[0], row[1], row[2], row[3]): (row[4], row[5]) for row in rows}
+
+
 async def read_parcels_of_consignments(conn: Conn, keys: Sequence[ConsignmentKey]) -> list[Parcel]:
     """Return the parcels of consignments (@batch)."""
     rows = await fetch(

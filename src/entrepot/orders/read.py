@@ -25,6 +25,11 @@ _ALLOCATION = (
 )
 _PROMISE = ("merchant_id", "promise_id", "order_id", "quote_id", "place_code", "service_code", "shown_at", "ship_by_at", "from_on", "to_on")
 _ASKED = "(select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)"
+_ORDERS_ASKED = f"{_ASKED} using (merchant_id, order_id)"
+_LINES_ASKED = """
+    (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[], %(lines)s::int[])) as t(merchant_id, order_id, line_no)
+    using (merchant_id, order_id, line_no)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,12 @@ def _qualified(alias: str, names: Sequence[str]) -> str:
     return ", ".join(f"{alias}.{name}" for name in names)
 
 
+def _asked(merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None) -> tuple[str, dict[str, object]]:
+    """Return the join that finds all lines of orders, or of each order only the line beside it, and what it binds."""
+    params: dict[str, object] = {"merchants": list(merchant_ids), "orders": list(order_ids)}
+    return (_ORDERS_ASKED, params) if line_nos is None else (_LINES_ASKED, params | {"lines": list(line_nos)})
+
+
 @batch
 async def read_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[Order]:
     """Return orders by (merchant, order), in key order."""
@@ -84,40 +95,49 @@ async def read_checkout_orders(conn: Conn, checkout_ids: Sequence[uuid.UUID]) ->
 
 
 @batch
-async def read_lines(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[Line]:
-    """Return the lines of orders, in key order."""
+async def read_lines(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None = None
+) -> list[Line]:
+    """Return the lines of orders, or of each order only the line beside it, in key order."""
+    asked, params = _asked(merchant_ids, order_ids, line_nos)
     rows = await fetch(
         conn,
-        f"select {_qualified('l', _LINE)} from order_line l join {_ASKED} using (merchant_id, order_id) order by 1, 2, 3",
-        {"merchants": list(merchant_ids), "orders": list(order_ids)},
+        f"select {_qualified('l', _LINE)} from order_line l join {asked} order by 1, 2, 3",
+        params,
     )
     return [Line(*row) for row in rows]
 
 
 @batch
-async def read_standings(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[LineStanding]:
-    """Return how far the lines of orders have come, locked against another change at the same time, in key order."""
+async def read_standings(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None = None
+) -> list[LineStanding]:
+    """Return how far lines have come, named as for `read_lines`, locked against another change at the same time, in key order."""
+    asked, params = _asked(merchant_ids, order_ids, line_nos)
     rows = await fetch(
         conn,
         f"""
-        select l.merchant_id, l.order_id, l.line_no, {_qualified("l", _STANDING)} from order_line l join {_ASKED} using (merchant_id, order_id)
+        select l.merchant_id, l.order_id, l.line_no, {_qualified("l", _STANDING)} from order_line l join {asked}
         order by 1, 2, 3 for update of l
         """,
-        {"merchants": list(merchant_ids), "orders": list(order_ids)},
+        params,
     )
     return [LineStanding(*row) for row in rows]
 
 
 @batch
-async def read_allocations(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[Allocation]:
-    """Return what places are still to serve of orders (cancelled units left out), in key order."""
+async def read_allocations(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None = None
+) -> list[Allocation]:
+    """Return what places are still to serve of lines, named as for `read_lines` (cancelled units left out), in key order."""
+    asked, params = _asked(merchant_ids, order_ids, line_nos)
     rows = await fetch(
         conn,
         f"""
-        select {_qualified("a", _ALLOCATION)} from allocation a join {_ASKED} using (merchant_id, order_id)
+        select {_qualified("a", _ALLOCATION)} from allocation a join {asked}
         where a.quantity > a.cancelled order by 1, 2, 3, 4
         """,
-        {"merchants": list(merchant_ids), "orders": list(order_ids)},
+        params,
     )
     return [Allocation(*row) for row in rows]
 

@@ -87,10 +87,14 @@ class StoredTax:
     missing_registration: str
     evaluated_on: date
 
-    @property
-    def withheld_minor(self) -> int:
-        """The part of the buyer's payment that the platform keeps for a tax office, in minor units."""
-        return self.tax_minor if self.remitted_by in REMITTED_BY_US else 0
+
+@dataclass(frozen=True, slots=True)
+class LineTax:
+    """The tax of an order line: whose it is, and what of it the platform keeps back for a tax office, in minor units."""
+
+    tax_country: str
+    tax_minor: int
+    withheld_minor: int
 
 
 def fee_entries(
@@ -267,40 +271,65 @@ def _stored_fee(row: tuple[Any, ...]) -> StoredFee:
 
 
 async def read_order_taxes(conn: Conn, merchant_id: uuid.UUID, order_id: uuid.UUID) -> list[StoredTax]:
-    """Return the latest tax decision of each line of an order."""
-    return await read_taxes_of_orders(conn, [merchant_id], [order_id])
-
-
-async def read_taxes_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[StoredTax]:
-    """Return the latest tax decision of each line of orders, in order of merchant, order and line."""
+    """Return the latest tax decision of each line of an order, in order of line."""
     rows = await fetch(
         conn,
-        """select distinct on (d.merchant_id, d.order_id, d.line_no) d.order_id, d.line_no, d.version, b.regime, b.taxable_person, b.collected_by,
-               b.remitted_by, b.tax_country, d.base_minor, b.rate, d.tax_minor, d.gross_minor, b.currency, b.rule_version, b.rate_version,
-               b.established_in, b.ship_from, b.destination, b.buyer_kind, b.prices_include_tax, d.intrinsic_minor, b.intrinsic_currency,
-               b.missing_registration, d.evaluated_on
-           from (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
-           join tax_decision d on d.merchant_id = t.merchant_id and d.order_id = t.order_id
-           join tax_basis b on b.merchant_id = d.merchant_id and b.basis_id = d.basis_id
-           order by d.merchant_id, d.order_id, d.line_no, d.version desc""",
-        {"merchants": list(merchant_ids), "orders": list(order_ids)},
+        """select distinct on (d.line_no) d.order_id, d.line_no, d.version, b.regime, b.taxable_person, b.collected_by, b.remitted_by, b.tax_country,
+               d.base_minor, b.rate, d.tax_minor, d.gross_minor, b.currency, b.rule_version, b.rate_version, b.established_in, b.ship_from,
+               b.destination, b.buyer_kind, b.prices_include_tax, d.intrinsic_minor, b.intrinsic_currency, b.missing_registration, d.evaluated_on
+           from tax_decision d join tax_basis b on b.merchant_id = d.merchant_id and b.basis_id = d.basis_id
+           where d.merchant_id = %(merchant)s and d.order_id = %(order)s
+           order by d.line_no, d.version desc""",
+        {"merchant": merchant_id, "order": order_id},
     )
     return [StoredTax(*row) for row in rows]
 
 
-async def read_fees_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], fee_code: str) -> list[StoredFee]:
-    """Return the fees of one code of orders, charged and given back, in the order in which they arose."""
+_ORDERS_ASKED = """
+    (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
+    on d.merchant_id = t.merchant_id and d.order_id = t.order_id
+"""
+_LINES_ASKED = """
+    (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[], %(lines)s::int[])) as t(merchant_id, order_id, line_no)
+    on d.merchant_id = t.merchant_id and d.order_id = t.order_id and d.line_no = t.line_no
+"""
+
+
+@batch
+async def read_line_taxes(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None = None
+) -> dict[tuple[uuid.UUID, uuid.UUID, int], LineTax]:
+    """Return what was decided last for the lines of orders, or of each order only for the line beside it, by (merchant, order, line)."""
     rows = await fetch(
         conn,
-        """with asked as (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[]) as t(merchant_id, order_id)),
-           found as (
-               select f.* from asked t join fee_line f on f.merchant_id = t.merchant_id and f.order_id = t.order_id and f.order_id <> f.cause_id
+        f"""select distinct on (d.merchant_id, d.order_id, d.line_no) d.merchant_id, d.order_id, d.line_no, b.tax_country, d.tax_minor, b.remitted_by
+           from tax_decision d join {_ORDERS_ASKED if line_nos is None else _LINES_ASKED}
+           join tax_basis b on b.merchant_id = d.merchant_id and b.basis_id = d.basis_id
+           order by d.merchant_id, d.order_id, d.line_no, d.version desc""",
+        {"merchants": list(merchant_ids), "orders": list(order_ids)} | ({} if line_nos is None else {"lines": list(line_nos)}),
+    )
+    return {(row[0], row[1], row[2]): LineTax(row[3], row[4], row[4] if row[5] in REMITTED_BY_US else 0) for row in rows}
+
+
+@batch
+async def read_line_fees(
+    conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int], fee_code: str
+) -> list[StoredFee]:
+    """Return the fees of one code of order lines, charged and given back, in the order in which they arose."""
+    rows = await fetch(
+        conn,
+        """with asked as (
+               select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[], %(lines)s::int[]) as t(merchant_id, order_id, line_no)
+           ), found as (
+               select f.* from asked t join fee_line f on f.merchant_id = t.merchant_id and f.order_id = t.order_id and f.line_no = t.line_no
+                   and f.order_id <> f.cause_id
                union all
-               select f.* from asked t join fee_line f on f.merchant_id = t.merchant_id and f.cause_id = t.order_id and f.order_id = f.cause_id
+               select f.* from asked t join fee_line f on f.merchant_id = t.merchant_id and f.cause_id = t.order_id and f.line_no = t.line_no
+                   and f.order_id = f.cause_id
            )
            select cause_kind, cause_id, line_no, fee_no, fee_code, event, amount_minor, currency, rule_version, unit_count, inputs, charged_at, order_id
            from found where fee_code = %(code)s order by charged_at, cause_id, line_no, event, fee_no""",
-        {"merchants": list(merchant_ids), "orders": list(order_ids), "code": fee_code},
+        {"merchants": list(merchant_ids), "orders": list(order_ids), "lines": list(line_nos), "code": fee_code},
     )
     return [_stored_fee(row) for row in rows]
 
