@@ -36,7 +36,7 @@ async def test_the_demo_loads_once(conn):
         4,
         4,
         1,
-        12,
+        13,
     )
     assert (len(first.entity_ids), len(first.merchant_ids), len(first.openings)) == (34, 9, 40)
 
