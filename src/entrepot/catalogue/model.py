@@ -221,12 +221,14 @@ class NewOffer:
 
 @dataclass(frozen=True, slots=True)
 class ItemMeasure:
-    """Weight and outer sides of one unit."""
+    """Weight and outer sides of one unit, and what kind of goods it is."""
 
     weight_g: int
     length_mm: int
     width_mm: int
     height_mm: int
+    category_code: str
+    hazard_code: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,11 +217,11 @@ async def read_item_facts(conn: Conn, merchant_ids: Sequence[uuid.UUID], stock_i
 async def read_item_measures(
     conn: Conn, merchant_ids: Sequence[uuid.UUID], stock_item_ids: Sequence[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, uuid.UUID], ItemMeasure]:
-    """Return weight and sides of one unit of each (merchant, stock item)."""
+    """Return weight, sides and kind of one unit of each (merchant, stock item)."""
     rows = await fetch(
         conn,
         """
-        select i.merchant_id, i.stock_item_id, p.weight_g, p.length_mm, p.width_mm, p.height_mm
+        select i.merchant_id, i.stock_item_id, p.weight_g, p.length_mm, p.width_mm, p.height_mm, p.category_code, p.hazard_code
         from (select distinct * from unnest(%(merchants)s::uuid[], %(items)s::uuid[])) as t(merchant_id, stock_item_id)
         join stock_item i on i.merchant_id = t.merchant_id and i.stock_item_id = t.stock_item_id
         join product p on p.product_id = i.product_id

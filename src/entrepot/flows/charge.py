@@ -1,7 +1,7 @@
 """Fees: the plan says which a fact makes due, the dated card says how much, the book takes it from what is owed to the merchant."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -10,18 +10,18 @@ from entrepot.base.sql import Conn
 from entrepot.base.time import on_date
 from entrepot.books.money.model import MERCHANT, Entry, MoneyPosting, merge_entries
 from entrepot.books.money.post import post_entries
-from entrepot.catalogue.model import OfferFacts
-from entrepot.catalogue.store import find_offers
+from entrepot.catalogue.model import ItemMeasure
+from entrepot.catalogue.store import read_item_measures
 from entrepot.flows.reference import Reference
 from entrepot.flows.write_checkout import RESERVE_ACCOUNT
 from entrepot.operations.model import Channel, FeeTrigger
 from entrepot.orders.model import Line, Order, OrderState
-from entrepot.orders.read import read_lines, read_orders
+from entrepot.orders.read import read_lines, read_order_units, read_orders
 from entrepot.settlement.fees import FeeInputs, FeeQuote, fee_lines_for
 from entrepot.settlement.store import FeeEntry, fee_entries, insert_fee_lines
 
-LineKey = tuple[uuid.UUID, uuid.UUID, int]
-"""Merchant, order and line number."""
+OrderKey = tuple[uuid.UUID, uuid.UUID]
+"""Merchant and order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +38,69 @@ class Charge:
     refunded_referral_minor: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ChargedUnits:
+    """A charge with what its fees are worked out from: the order line, the measures of its unit, and the units of the whole order."""
+
+    charge: Charge
+    order: Order
+    line: Line
+    unit: ItemMeasure
+    order_units: int
+
+
 async def charge_fees(conn: Conn, reference: Reference, trigger: FeeTrigger, charges: Sequence[Charge]) -> None:
     """Charge what a fact makes due for each line, once per cause; what was charged before is not charged again."""
-    await charge_facts(conn, reference, [(trigger, charges)])
+    await charge_facts(conn, reference, [trigger], charges)
 
 
-async def charge_facts(conn: Conn, reference: Reference, facts: Sequence[tuple[FeeTrigger, Sequence[Charge]]]) -> None:
-    """Charge what several facts make due, as one after the other, with everything read and written once."""
-    charged = [(trigger, charges) for trigger, charges in facts if charges and _is_charged(reference, trigger)]
-    if not charged:
+async def charge_facts(conn: Conn, reference: Reference, triggers: Sequence[FeeTrigger], charges: Sequence[Charge]) -> None:
+    """Charge what several facts about the same units make due, as one after the other, with everything read and written once."""
+    due = [trigger for trigger in triggers if _is_charged(reference, trigger)]
+    if not due or not charges:
         return
-    everything = [one for _, charges in charged for one in charges]
-    keys = list(dict.fromkeys((one.merchant_id, one.order_id) for one in everything))
-    merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
-    orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, merchant_ids, order_ids)}
-    lines = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_lines(conn, merchant_ids, order_ids)}
-    codes = _FeeCodes(reference)
-    due = [
-        (trigger, [one for one in charges if codes.of(trigger, orders[one.merchant_id, one.order_id], lines[_line_key(one)])])
-        for trigger, charges in charged
-    ]
-    wanted = sorted({(one.merchant_id, lines[_line_key(one)].offer_id) for _, ones in due for one in ones})
-    offers = {offer.offer_id: offer for offer in await find_offers(conn, [pair[0] for pair in wanted], [pair[1] for pair in wanted])}
+    charged = await _read_charged(conn, charges)
     entries = [
         entry
-        for trigger, ones in due
-        for one, quote in quote_charges(reference, trigger, ones, orders, lines, offers)
+        for trigger in due
+        for one, quote in quote_charges(reference, trigger, charged)
         for entry in fee_entries(one.merchant_id, str(trigger), one.cause_id, one.line_no, quote.lines, one.at, one.order_id)
     ]
     fresh: dict[str, list[FeeEntry]] = {}
     for entry in await insert_fee_lines(conn, entries):
         fresh.setdefault(entry.cause_kind, []).append(entry)
+    orders = {(one.order.merchant_id, one.order.order_id): one.order for one in charged}
     await post_entries(conn, [posting for kind, listed in fresh.items() for posting in fee_postings(listed, orders, kind)])
 
 
-def _line_key(charge: Charge) -> LineKey:
-    """Return the key of the line that a charge is for."""
-    return charge.merchant_id, charge.order_id, charge.line_no
+async def _read_charged(conn: Conn, charges: Sequence[Charge]) -> list[ChargedUnits]:
+    """Read what the fees of charges are worked out from; of an order only the lines that are charged."""
+    keys = list(dict.fromkeys((one.merchant_id, one.order_id, one.line_no) for one in charges))
+    merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
+    lines = await read_lines(conn, merchant_ids, order_ids, [key[2] for key in keys])
+    measures = await read_item_measures(conn, [line.merchant_id for line in lines], [line.stock_item_id for line in lines])
+    units = await read_order_units(conn, merchant_ids, order_ids)
+    return charged_units(charges, await read_orders(conn, merchant_ids, order_ids), lines, measures, units)
+
+
+def charged_units(
+    charges: Sequence[Charge],
+    orders: Iterable[Order],
+    lines: Iterable[Line],
+    measures: Mapping[tuple[uuid.UUID, uuid.UUID], ItemMeasure],
+    order_units: Mapping[OrderKey, int],
+) -> list[ChargedUnits]:
+    """Return charges beside their order lines."""
+    known = {(one.merchant_id, one.order_id): (one, dict[int, tuple[Line, ItemMeasure]]()) for one in orders}
+    for line in lines:
+        known[line.merchant_id, line.order_id][1][line.line_no] = (line, measures[line.merchant_id, line.stock_item_id])
+    charged: list[ChargedUnits] = []
+    for one in charges:
+        key = (one.merchant_id, one.order_id)
+        order, of_order = known[key]
+        line, unit = of_order[one.line_no]
+        charged.append(ChargedUnits(one, order, line, unit, order_units[key]))
+    return charged
 
 
 def _is_charged(reference: Reference, trigger: FeeTrigger) -> bool:
@@ -82,27 +108,26 @@ def _is_charged(reference: Reference, trigger: FeeTrigger) -> bool:
     return any(fee.trigger is trigger for model in reference.registry.models for fee in model.fees)
 
 
-def quote_charges(
-    reference: Reference,
-    trigger: FeeTrigger,
-    charges: Sequence[Charge],
-    orders: Mapping[tuple[uuid.UUID, uuid.UUID], Order],
-    lines: Mapping[LineKey, Line],
-    offers: Mapping[uuid.UUID, OfferFacts],
-) -> list[tuple[Charge, FeeQuote]]:
+def quote_charges(reference: Reference, trigger: FeeTrigger, charged: Sequence[ChargedUnits]) -> list[tuple[Charge, FeeQuote]]:
     """Return what each charge costs, without charging it: a preview and the later charge are worked out by the same rule."""
-    firsts = {one.cause_id: one for one in reversed(charges)}
-    order_units: dict[tuple[uuid.UUID, uuid.UUID], int] = {}
-    for line in lines.values():
-        order_units[line.merchant_id, line.order_id] = order_units.get((line.merchant_id, line.order_id), 0) + line.quantity
     codes = _FeeCodes(reference)
+    seen: set[uuid.UUID] = set()
     quotes: list[tuple[Charge, FeeQuote]] = []
-    for one in charges:
-        order, line = orders[one.merchant_id, one.order_id], lines[_line_key(one)]
-        units = order_units[one.merchant_id, one.order_id]
-        inputs = _inputs(codes.day_of(one, order), one, order, line, offers[line.offer_id], firsts[one.cause_id], units)
-        quotes.append((one, fee_lines_for(trigger, codes.of(trigger, order, line), inputs, reference.fees)))
+    for one in charged:
+        fee_codes = codes.of(trigger, one.order, one.line)
+        if fee_codes:
+            inputs = _inputs(codes.day_of(one.charge, one.order), one, one.charge.cause_id not in seen)
+            seen.add(one.charge.cause_id)
+            quotes.append((one.charge, fee_lines_for(trigger, fee_codes, inputs, reference.fees)))
     return quotes
+
+
+def units_of_orders(lines: Iterable[Line]) -> dict[OrderKey, int]:
+    """Return the units of whole orders by merchant and order; `lines` are all of theirs."""
+    units: dict[OrderKey, int] = {}
+    for line in lines:
+        units[line.merchant_id, line.order_id] = units.get((line.merchant_id, line.order_id), 0) + line.quantity
+    return units
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +156,9 @@ class _FeeCodes:
         return known
 
 
-def _inputs(on: date, charge: Charge, order: Order, line: Line, offer: OfferFacts, first: Charge, order_units: int) -> FeeInputs:
+def _inputs(on: date, charged: ChargedUnits, is_first: object) -> FeeInputs:
     """Return what the cards compute from, for the units of this charge; per-order parts of a fee fall on the first charge of a cause."""
+    charge, order, line, unit = charged.charge, charged.order, charged.line, charged.unit
     share = charge.quantity
     net_minor = line.goods_minor - line.discount_minor + line.freight_minor
     return FeeInputs(
@@ -143,22 +169,22 @@ def _inputs(on: date, charge: Charge, order: Order, line: Line, offer: OfferFact
         units=share,
         price_minor=net_minor * share // line.quantity,
         price_net_minor=(net_minor - (line.tax_minor - line.tax_on_top_minor)) * share // line.quantity,
-        category_code=offer.category_code,
-        product_class="dangerous_goods" if offer.hazard_code else "general",
-        length_mm=offer.length_mm,
-        width_mm=offer.width_mm,
-        height_mm=offer.height_mm,
-        unit_weight_g=offer.weight_g,
-        parcel_weight_g=offer.weight_g * share,
-        is_first_of_order=charge is first,
-        order_units=order_units,
+        category_code=unit.category_code,
+        product_class="dangerous_goods" if unit.hazard_code else "general",
+        length_mm=unit.length_mm,
+        width_mm=unit.width_mm,
+        height_mm=unit.height_mm,
+        unit_weight_g=unit.weight_g,
+        parcel_weight_g=unit.weight_g * share,
+        is_first_of_order=bool(is_first),
+        order_units=charged.order_units,
         speed_code=order.speed_code,
         cost_minor=charge.cost_minor,
         refunded_referral_minor=charge.refunded_referral_minor,
     )
 
 
-def fee_postings(entries: Sequence[FeeEntry], orders: dict[tuple[uuid.UUID, uuid.UUID], Order], trigger: str) -> list[MoneyPosting]:
+def fee_postings(entries: Sequence[FeeEntry], orders: dict[OrderKey, Order], trigger: str) -> list[MoneyPosting]:
     """Return one posting per cause: from what is owed to the merchant (reserved, or released if the order is settled) to the fees."""
     groups: dict[tuple[uuid.UUID, uuid.UUID], list[FeeEntry]] = {}
     for entry in entries:

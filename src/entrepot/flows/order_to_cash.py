@@ -341,7 +341,7 @@ async def record_shipments(conn: Conn, outside: Outside, parcels: Sequence[Parce
     await add_shipped(conn, _units(parcels))
     await refresh_states(conn, [one.merchant_id for one in parcels], [one.order_id for one in parcels])
     charges = [Charge(one.merchant_id, one.order_id, line.line_no, line.quantity, one.parcel_id, now) for one in parcels for line in one.lines]
-    await charge_facts(conn, outside.reference, [(FeeTrigger.SALE, charges), (FeeTrigger.SHIPMENT, charges)])
+    await charge_facts(conn, outside.reference, [FeeTrigger.SALE, FeeTrigger.SHIPMENT], charges)
     await write_facts(conn, [Fact(one.merchant_id, one.order_id, "parcel_shipped", now, {"parcel": str(one.parcel_id)}) for one in parcels])
 
 

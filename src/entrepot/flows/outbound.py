@@ -14,9 +14,9 @@ from entrepot.base.actor import Actor
 from entrepot.base.errors import ConflictError, EntrepotError, RefusedInputError
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import Conn
-from entrepot.catalogue.model import OfferFacts, UnknownStockItemError, require_marketplace, stock_item_id_of
+from entrepot.catalogue.model import ItemMeasure, OfferFacts, UnknownStockItemError, require_marketplace, stock_item_id_of
 from entrepot.flows.bill_services import ItemKey, read_item_offers
-from entrepot.flows.charge import Charge, quote_charges
+from entrepot.flows.charge import Charge, charged_units, quote_charges, units_of_orders
 from entrepot.flows.ground import read_ground
 from entrepot.flows.order_to_cash import PlaceAnswer, payment_state_of, place_orders
 from entrepot.flows.outside import Outside
@@ -188,9 +188,14 @@ def _fees(outside: Outside, plan: CheckoutPlan, rows: CheckoutRows, ground: Grou
         Charge(part.merchant_id, part.order_id, part.line_no, part.quantity, part.consignment_id, leaves[part.consignment_id])
         for part in sorted(rows.allocations, key=lambda part: (part.consignment_id, part.line_no, part.part_no))
     ]
-    orders = {(one.merchant_id, one.order_id): one for one in rows.orders}
-    lines = {(one.merchant_id, one.order_id, one.line_no): one for one in rows.lines}
-    quotes = [quote for _, quote in quote_charges(outside.reference, FeeTrigger.SHIPMENT, charges, orders, lines, ground.offers)]
+    measures = {
+        (one.merchant_id, one.stock_item_id): ItemMeasure(
+            one.weight_g, one.length_mm, one.width_mm, one.height_mm, one.category_code, one.hazard_code
+        )
+        for one in ground.offers.values()
+    }
+    charged = charged_units(charges, rows.orders, rows.lines, measures, units_of_orders(rows.lines))
+    quotes = [quote for _, quote in quote_charges(outside.reference, FeeTrigger.SHIPMENT, charged)]
     return tuple(fee for quote in quotes for fee in quote.lines), tuple(gap for quote in quotes for gap in quote.no_rate)
 
 

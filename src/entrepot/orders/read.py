@@ -109,6 +109,17 @@ async def read_lines(
 
 
 @batch
+async def read_order_units(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
+    """Return the units of all lines of orders, as ordered, by (merchant, order)."""
+    rows = await fetch(
+        conn,
+        f"select l.merchant_id, l.order_id, sum(l.quantity)::bigint from order_line l join {_ORDERS_ASKED} group by 1, 2",
+        {"merchants": list(merchant_ids), "orders": list(order_ids)},
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+@batch
 async def read_standings(
     conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID], line_nos: Sequence[int] | None = None
 ) -> list[LineStanding]:
