@@ -1,5 +1,6 @@
 # setup: everything into .venv, node_modules and the bundles      run: setup, then Entrepot with its seeded world
-# test: setup, then all checks      accept: setup, then the figures (up to an hour)      screenshots: setup, then pictures of the pages
+# test: setup, then all checks      accept: setup, then the figures (up to an hour)      bench: setup, then how fast orders are taken (half an hour)
+# screenshots: setup, then pictures of the pages
 # Only what changed is done again: stamps depend on the lock files.
 
 SHELL := /bin/bash
@@ -18,7 +19,7 @@ BUNDLES := $(STATIC)/built/.stamp
 NPM := if ! node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null || ! command -v npm >/dev/null; then \
 	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi; npm
 
-.PHONY: setup run test accept screenshots
+.PHONY: setup run test accept bench screenshots
 .DELETE_ON_ERROR:
 
 setup: $(PROJECT) $(BUNDLES)
@@ -60,6 +61,9 @@ test: setup
 
 accept: setup
 	$(BIN)/python -m benchmarks.accept
+
+bench: setup
+	$(BIN)/python -m benchmarks.intake
 
 screenshots: setup
 	$(BIN)/python -m benchmarks.screenshots

@@ -13,13 +13,24 @@ from entrepot.bootstrap.living import live_on, work_on
 from entrepot.bootstrap.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
+_BACKLOG: Final = 1024
+_CONNECTIONS: Final = 4096
+"""Connections at a time; beyond them the server closes new ones without an answer, so that those who wait for a batch are refused in words first."""
 
 Work = Callable[[Settings], Coroutine[object, object, None]]
 
 
 async def run_web(settings: Settings) -> None:
     """Serve pages and APIs on loopback."""
-    server = Server(create_server_app(settings), address=LOOPBACK, port=settings.port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(
+        create_server_app(settings),
+        address=LOOPBACK,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+        backlog=_BACKLOG,
+        backpressure=_CONNECTIONS,
+    )
     try:
         await server.serve()
     except asyncio.CancelledError:

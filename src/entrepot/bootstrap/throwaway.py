@@ -23,12 +23,12 @@ async def throwaway_database() -> AsyncGenerator[str]:
 
 
 @contextmanager
-def throwaway_cluster() -> Generator[Cluster]:
-    """Run a new cluster during the block and remove all of it afterwards."""
+def throwaway_cluster(durability: Durability = Durability.THROW_AWAY) -> Generator[Cluster]:
+    """Run a new cluster during the block and remove all of it afterwards; with `KEEP` it writes as durably as an installation does."""
     directory = Path(tempfile.mkdtemp(prefix="entrepot-throwaway-"))
     try:
         directory.chmod(0o711)  # the database's account passes through; what is inside is closed to others
-        cluster = open_cluster(directory, Durability.THROW_AWAY)
+        cluster = open_cluster(directory, durability)
         with running_cluster(cluster):
             yield cluster
         shutil.rmtree(cluster.sockets, ignore_errors=True)
