@@ -104,7 +104,7 @@ def measure_import(figures: Figures) -> None:
         checked = entrepot("check", "--hash", "--json", "--data", str(data))
         size = database_bytes(data)
         figures.add("import: database, MB", "under 4,096", size // 1024**2, size < 4 * GIB)
-        add_laws(figures, "import", checked["laws"])
+        add_laws(figures, "import", checked["laws"], untouched=frozenset({_QUOTA}))
     with data_directory() as data:
         kills = kill_on_the_way(data)
         resumed = entrepot("import", "orders", str(FILE), "--json", "--data", str(data))
@@ -116,6 +116,8 @@ def measure_import(figures: Figures) -> None:
         figures.add("import: books after kill -9", "the same", short(again), again["books_hash"] == checked["books_hash"])
 
 
+_QUOTA = 5
+"""The law about import years: the file's merchant sells none."""
 PASSING = {"elapsed_s", "peak_mb", "rejected_file"}
 """What two imports of one file may differ in."""
 
@@ -250,10 +252,10 @@ def proportional_bytes(pid: int) -> int:
 # -- told ------------------------------------------------------------------------------------------------------------
 
 
-def add_laws(figures: Figures, name: str, laws: list[dict[str, Any]]) -> None:
-    """Note what the eight laws were held against."""
+def add_laws(figures: Figures, name: str, laws: list[dict[str, Any]], untouched: frozenset[int] = frozenset()) -> None:
+    """Note what the eight laws were held against; some have nothing to say about what a part did."""
     told = ", ".join(f"{one['law']}: {one['checked']:,}/{one['broken']}" for one in laws)
-    holds = len(laws) == 8 and all(one["checked"] > 0 and one["broken"] == 0 for one in laws)
+    holds = len(laws) == 8 and all((one["checked"] > 0 or one["law"] in untouched) and one["broken"] == 0 for one in laws)
     figures.add(f"{name}: laws (checked/broken)", "all eight, none broken", told, holds)
 
 
