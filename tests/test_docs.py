@@ -2,11 +2,11 @@
 
 import re
 from argparse import ArgumentParser
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from entrepot.base.errors import EntrepotError, RefusedInputError, error_code
 from entrepot.base.states import declare_states

@@ -1,9 +1,9 @@
 """Orders of retail imports into China: buyers with an identity, bonded lots, prices as a case needs them, and customs of every mood."""
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+from msgspec.structs import replace
 from tests.factories.house import AT, BUYER, KEYRING, STAFF, find_offer, order_of, put_stock, request
 
 from entrepot.base.clock_store import advance_business_now

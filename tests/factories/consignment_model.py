@@ -1,6 +1,6 @@
 """A fifth operation model for a test: the platform ships from its bulk warehouses, the merchant answers customers and takes returns."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from entrepot.operations.fba import FBA
 from entrepot.operations.model import Admission, Duty, PlaceKind, Role, Step, Stores

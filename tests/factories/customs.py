@@ -1,9 +1,10 @@
 """Goods, asks and declarations to begin a customs test with."""
 
 import uuid
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from entrepot.base.ids import derived_id
 from entrepot.customs.cbec import BONDED, DIRECT, CbecAsk, assess_cbec

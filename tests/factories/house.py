@@ -26,7 +26,7 @@ KEYRING = Keyring(b"k" * 32, b"identity secret of tests")
 BUYER = Actor(ActorKind.BUYER, "buyer", "buyer")
 STAFF = Actor(ActorKind.STAFF, "warehouse", "warehouse")
 _NUMBERS = itertools.count(1)
-KIND = GatewayHabits(0, 0, 0) if GatewayHabits.__dataclass_fields__.__len__() == 3 else GatewayHabits()
+KIND = GatewayHabits(0, 0, 0)
 
 
 async def open_house(conn, registry=REGISTRY, at=AT):

@@ -1,9 +1,10 @@
 """Sales to tax, units to charge, books of shipped rules, statements to close."""
 
 import uuid
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from entrepot.base.ids import derived_id
 from entrepot.settlement.exchange import ExchangeQuote, ExchangeRate, RateBook, RateType, rate_book_of

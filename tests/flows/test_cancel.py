@@ -1,8 +1,7 @@
 """Cancellation at every stage gives back exactly what it took: units, reservations, quota, money, tax and floor work."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.house import BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 
 from entrepot.adapters.payment_provider import BuiltInProvider

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.conftest import administer
 from tests.factories.china import LIMIT, ORDERER, year
 from tests.factories.house import AT, BUYER

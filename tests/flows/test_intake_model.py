@@ -2,11 +2,11 @@
 
 import sys
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 from tests.factories.china import BONDED, LIMIT, ORDERER, year
 from tests.factories.house import AT, BUYER, STAFF
 from tests.factories.scarce import BRITISH, CHINESE, LTN, MAN, USED, VALUES, ask, minutes, open_scarce

@@ -1,10 +1,10 @@
 """The logistics service: one stock for every channel, previewed, billed by the act, brought in door to door."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.house import AT, BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 
 from entrepot.base.actor import Actor, ActorKind

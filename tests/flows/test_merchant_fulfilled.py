@@ -1,9 +1,9 @@
 """Merchants that pack themselves: their word about stock, their queue, confirming, declining, being late."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.house import AT, BUYER, find_offer, later, open_house, order_of, put_stock, request
 
 from entrepot.aftersales.model import PerformanceKind

@@ -1,8 +1,7 @@
 """One order from the question to the money, through the real books, flows and tables."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.house import AT, BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 
 from entrepot.base.due import take_due

@@ -1,8 +1,7 @@
 """Returns: asked for within the policy, taken by whoever the plan names, refunded apart from the shelf, with tax and year as customs decides."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.house import BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 from tests.flows.test_cancel import ask, broken, cancel, quota, snapshot, standing, state_of, sums, told
 

@@ -1,9 +1,9 @@
 """Parcels that come back undelivered: received, graded and on sale again by exactly the units that came, whoever sent them back."""
 
-from dataclasses import replace
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.china import BONDED, DIRECT, LIMIT, TASMAN, VITAMIN, balances, declare, offer_at, place, send, stock, year
 from tests.factories.house import BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 from tests.flows.test_cancel import broken, snapshot, standing, sums

@@ -1,8 +1,7 @@
 """The same inputs give the same books, one by one or in a batch, and no session setting shows; any changed row does."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.house import BUYER, STAFF, find_offer, later, open_house, put_stock, request
 
 from entrepot.base.due import take_due

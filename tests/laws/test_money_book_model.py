@@ -1,12 +1,12 @@
 """The money book against a model of dictionaries: random postings, posted, waiting, decided and honoured again, with replays and twins."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 from tests.factories.walks import walk
 
 from entrepot.base.ids import derived_id

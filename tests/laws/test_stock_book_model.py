@@ -1,12 +1,13 @@
 """The stock book against a model of dictionaries: random batches of moves, holds, shipments and releases, with replays and twins."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import Struct
+from msgspec.structs import replace
 from tests.factories.walks import walk
 
 from entrepot.base.ids import derived_id
@@ -66,8 +67,7 @@ asks = st.lists(st.tuples(keys, few, st.integers(0, 2)), min_size=1, max_size=6)
 some = st.integers(0, 40)
 
 
-@dataclass
-class Hold:
+class Hold(Struct):
     """A reservation as the model keeps it."""
 
     key: StockKey

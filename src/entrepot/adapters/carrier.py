@@ -5,7 +5,6 @@ Nothing is remembered: every answer is worked out from what is asked, so a repea
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.freight.cards import CarrierCard, RateQuote, RateRequest, carrier_card, quote_services, read_carriers
 from entrepot.freight.identifiers import candidate_number
@@ -55,16 +55,14 @@ _HELD: Final = (TrackingState.IMPORT_CUSTOMS_PRESENTED, TrackingState.IMPORT_CUS
 _RETURN: Final = (TrackingState.RETURN_TO_SENDER, TrackingState.RETURNED)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """One event of a script and when the carrier tells of it."""
 
     reported_at: datetime
     event: CarrierEvent
 
 
-@dataclass(frozen=True, slots=True)
-class _Fates:
+class _Fates(Struct, frozen=True):
     source: str
     confidence: str
     per_ten_thousand: dict[str, int]
@@ -77,8 +75,7 @@ def read_fates() -> Mapping[str, int]:
     return MappingProxyType(raw.per_ten_thousand)
 
 
-@dataclass(frozen=True, slots=True)
-class DemoCarrier:
+class DemoCarrier(Struct, frozen=True):
     """A fictional carrier with a rate card of the Demo operator; `seed` decides what happens to its parcels."""
 
     card: CarrierCard

@@ -5,7 +5,8 @@ What it decides follows from the seed and the declaration's id alone, so that a 
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.customs.cbec import REGIMES
 from entrepot.customs.model import AnswerKind, CustomsAnswer, DeclarationKind, Submission
@@ -13,8 +14,7 @@ from entrepot.customs.model import AnswerKind, CustomsAnswer, DeclarationKind, S
 _THOUSAND = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayHabits:
+class GatewayHabits(Struct, frozen=True):
     """How many of a thousand first submissions are held for inspection, refused, or meet a year that is full elsewhere."""
 
     held_per_thousand: int = 20

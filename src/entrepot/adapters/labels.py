@@ -5,7 +5,6 @@ Japanese and Korean text needs a font that holds it: install one on the machine 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final, Literal
@@ -13,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 import typst
 import zxingcpp
+from msgspec import Struct
 
 from entrepot.base.money import decimals_of, major
 
@@ -22,8 +22,7 @@ CN22_MAX_WEIGHT_G: Final = 2000
 CN22_MAX_VALUE_SDR: Final = 300
 
 
-@dataclass(frozen=True, slots=True)
-class LabelValues:
+class LabelValues(Struct, frozen=True):
     """What a shipping label says; addresses are lines in the order of the country of destination."""
 
     tracking_number: str
@@ -37,8 +36,7 @@ class LabelValues:
     routing_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomsLine:
+class CustomsLine(Struct, frozen=True):
     """One kind of goods on a customs paper; value in minor units of the paper's currency for all pieces."""
 
     description: str
@@ -50,8 +48,7 @@ class CustomsLine:
     sku: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomsForm:
+class CustomsForm(Struct, frozen=True):
     """Values of a postal customs form; `importer_reference` is an IOSS, VOEC, EORI or tax number."""
 
     tracking_number: str
@@ -67,8 +64,7 @@ class CustomsForm:
     form_code: str = "CN23"
 
 
-@dataclass(frozen=True, slots=True)
-class CommercialInvoice:
+class CommercialInvoice(Struct, frozen=True):
     """Values of a commercial invoice for customs; freight, insurance and discount stand apart from the goods."""
 
     invoice_number: str

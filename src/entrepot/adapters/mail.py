@@ -2,17 +2,16 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class MailMessage:
+class MailMessage(Struct, frozen=True):
     """One message: `recipient_ref` names the person or merchant in our books, `recipient_address` is where it goes."""
 
     message_id: uuid.UUID
@@ -54,8 +53,7 @@ class LogMailer:
         return list(unique)
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolMailer:
+class SpoolMailer(Struct, frozen=True):
     """Keeps each message as a file in a directory that only its owner can read, for the operator to look at."""
 
     directory: Path

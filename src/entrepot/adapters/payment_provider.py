@@ -6,10 +6,11 @@ keep what was captured and refunded and say so with each request.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.ids import derived_id
@@ -28,8 +29,7 @@ class UnknownPaymentMethodError(UnknownReferenceError):
     """The payment provider does not offer this method; the buyer chooses another."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentMethod:
+class PaymentMethod(Struct, frozen=True):
     """How a method behaves: its first answer, and when the provider decides after a first answer that decided nothing."""
 
     first_answer: PaymentAnswer

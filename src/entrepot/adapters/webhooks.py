@@ -6,7 +6,6 @@ import hmac
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -15,6 +14,7 @@ from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
 import httpcore
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 
@@ -118,8 +118,7 @@ def _literal(host: str) -> IpAddress | None:
 # -- posting ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True):
     """One request: where it goes, with which headers and body."""
 
     url: str
@@ -127,8 +126,7 @@ class Post:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PostAnswer:
+class PostAnswer(Struct, frozen=True):
     """The receiver's status, or None and why there is none."""
 
     status: int | None

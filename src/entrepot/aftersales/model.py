@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError, RefusedInputError, UnknownReferenceError
 from entrepot.base.states import declare_states
@@ -155,8 +156,7 @@ PartKey = tuple[int, int]
 """Line and allocated part of an order."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnUnits:
+class ReturnUnits(Struct, frozen=True):
     """Units of one allocated part of an order line."""
 
     line_no: int
@@ -164,8 +164,7 @@ class ReturnUnits:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnRequest:
+class ReturnRequest(Struct, frozen=True):
     """What a buyer wants to give back, who takes it and who decides (roles from the plan), under which dated policy."""
 
     merchant_id: uuid.UUID
@@ -181,8 +180,7 @@ class ReturnRequest:
     lines: tuple[ReturnUnits, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnStep:
+class ReturnStep(Struct, frozen=True):
     """One return taking one step at `at`; `note` says why where somebody decided."""
 
     merchant_id: uuid.UUID
@@ -196,8 +194,7 @@ class ReturnStep:
         return (self.merchant_id, self.rma_id)
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnApproval:
+class ReturnApproval(Struct, frozen=True):
     """A return that is allowed: where the goods go (nowhere if destroyed) and until when, and the customs declaration under which."""
 
     step: ReturnStep
@@ -206,16 +203,14 @@ class ReturnApproval:
     customs_return_declaration: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnReceipt:
+class ReturnReceipt(Struct, frozen=True):
     """What arrived of a return, counted per part; a part that is not named did not come."""
 
     step: ReturnStep
     received: tuple[ReturnUnits, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GradedUnits:
+class GradedUnits(Struct, frozen=True):
     """Received units of one part found in one condition, and where they go."""
 
     line_no: int
@@ -225,16 +220,14 @@ class GradedUnits:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnGrading:
+class ReturnGrading(Struct, frozen=True):
     """The grades of all received units of a return."""
 
     step: ReturnStep
     grades: tuple[GradedUnits, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnLine:
+class ReturnLine(Struct, frozen=True):
     """A part of a return as it stands."""
 
     line_no: int
@@ -244,8 +237,7 @@ class ReturnLine:
     grades: tuple[GradedUnits, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(Struct, frozen=True):
     """A return as it stands."""
 
     merchant_id: uuid.UUID
@@ -265,8 +257,7 @@ class Return:
     lines: tuple[ReturnLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(Struct, frozen=True):
     """Money on a line by component, in minor units of the charged currency; discount counts down.
 
     `tax_minor` is all tax on the line, `tax_on_top_minor` the part of it that the price did not include.
@@ -297,8 +288,7 @@ class Amounts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RefundLine:
+class RefundLine(Struct, frozen=True):
     """What goes back for units of one order line; no units where only money goes back."""
 
     line_no: int
@@ -306,8 +296,7 @@ class RefundLine:
     amounts: Amounts
 
 
-@dataclass(frozen=True, slots=True)
-class Refund:
+class Refund(Struct, frozen=True):
     """Money that goes back to a buyer for one cause, in the currency that was charged."""
 
     merchant_id: uuid.UUID
@@ -326,16 +315,14 @@ class Refund:
         return sum((line.amounts for line in self.lines), Amounts())
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRefund:
+class RecordedRefund(Struct, frozen=True):
     """The answer to a recorded refund: new, or the id under which its cause was refunded before."""
 
     outcome: Outcome
     refund_id: uuid.UUID
 
 
-@dataclass(frozen=True, slots=True)
-class RefundStep:
+class RefundStep(Struct, frozen=True):
     """One refund taking one step; `reference` is the payment provider's."""
 
     merchant_id: uuid.UUID
@@ -344,8 +331,7 @@ class RefundStep:
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRefund:
+class StoredRefund(Struct, frozen=True):
     """A refund as it stands."""
 
     refund: Refund
@@ -354,8 +340,7 @@ class StoredRefund:
     reference: str
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadKey:
+class ThreadKey(Struct, frozen=True):
     """The conversation about one order and topic."""
 
     merchant_id: uuid.UUID
@@ -363,8 +348,7 @@ class ThreadKey:
     topic_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """What one party writes; `needs_answer` starts the response clock."""
 
     merchant_id: uuid.UUID
@@ -376,8 +360,7 @@ class Message:
     needs_answer: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """A conversation with its messages, oldest first."""
 
     merchant_id: uuid.UUID
@@ -388,8 +371,7 @@ class Thread:
     messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceEvent:
+class PerformanceEvent(Struct, frozen=True):
     """Something about an order that counts in the merchant's figures."""
 
     merchant_id: uuid.UUID

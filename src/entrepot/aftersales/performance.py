@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from importlib.resources import files
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import PerformanceKind
 
@@ -30,8 +31,7 @@ class Bound(StrEnum):
     ABOVE = "above"
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """A rate as the two counts it is made of; without orders there is no rate."""
 
     part: int
@@ -43,8 +43,7 @@ class Rate:
         return (Decimal(self.part * 10_000) / self.whole).quantize(Decimal("0.0001")) if self.whole else None
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceTarget:
+class PerformanceTarget(Struct, frozen=True):
     """One dated target; `rate_bp` in hundredths of a per cent, `effective_to` exclusive."""
 
     figure_code: FigureCode

@@ -2,10 +2,11 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from importlib.resources import files
+
+from msgspec import Struct
 
 from entrepot.base.errors import BrokenDeclarationError
 
@@ -17,8 +18,7 @@ class DaysFrom(StrEnum):
     RELEASED = "released"
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnPolicy:
+class ReturnPolicy(Struct, frozen=True):
     """One dated rule: days to ask, days to be back, and from when they run; `effective_to` is exclusive, None means open."""
 
     policy_code: str
@@ -45,8 +45,7 @@ class ReturnAnswerCode(StrEnum):
     NOT_RETURNABLE = "not_returnable"
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnQuestion:
+class ReturnQuestion(Struct, frozen=True):
     """What a request is judged by; `returnable` is what was delivered and neither came back nor is asked back already."""
 
     asked_at: datetime
@@ -57,8 +56,7 @@ class ReturnQuestion:
     is_category_returnable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnAnswer:
+class ReturnAnswer(Struct, frozen=True):
     """Whether the policy allows a return, and until when the goods must be back."""
 
     code: ReturnAnswerCode

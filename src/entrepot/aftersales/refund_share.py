@@ -6,9 +6,10 @@ what is left, so later units bring less and never more than was charged.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import Amounts, RefundExceedsChargeError, RefundLine
 from entrepot.base.quantity import QuantityNotPositiveError
@@ -31,8 +32,7 @@ class LeviesRule(StrEnum):
     KEPT_BY_THE_OFFICE = "kept_by_the_office"
 
 
-@dataclass(frozen=True, slots=True)
-class ChargedLine:
+class ChargedLine(Struct, frozen=True):
     """What was charged for a line, and what has gone back so far."""
 
     line_no: int

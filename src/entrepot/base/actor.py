@@ -1,8 +1,9 @@
 """Who acts: an argument of every command, written beside what the command changed."""
 
 import uuid
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class ActorKind(StrEnum):
@@ -17,8 +18,7 @@ class ActorKind(StrEnum):
     PROGRAM = "program"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """A person or program, its role, on whose behalf it acts and in which request."""
 
     kind: ActorKind

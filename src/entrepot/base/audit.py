@@ -2,15 +2,15 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from entrepot.base.actor import Actor
 from entrepot.base.sql import Conn, columns, execute, fetch, json_column
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Struct, frozen=True):
     """One command on one subject by one actor."""
 
     merchant_id: uuid.UUID
@@ -21,8 +21,7 @@ class Act:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """Something that happened to a subject, told in the past tense, without personal data."""
 
     merchant_id: uuid.UUID

@@ -3,8 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from entrepot.base.errors import UnavailableError
 
@@ -31,8 +32,7 @@ class OverloadedError(UnavailableError):
     """More requests wait than can be answered soon; ask again after a moment with the same key."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
+class BatchLimits(Struct, frozen=True):
     """How many items and how much weight (lines) a batch holds at most, how many batches run at once, and how many items may wait."""
 
     items: int = BATCH_LIMIT

@@ -3,9 +3,10 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError
 from entrepot.base.sql import Conn, columns, execute, fetch, fetch_one, json_column
@@ -23,8 +24,7 @@ class ClaimState(StrEnum):
     EXISTS_WITH_DIFFERENT_VALUES = "exists_with_different_values"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A person's key for one request, and the hash over its values."""
 
     person_id: uuid.UUID
@@ -33,8 +33,7 @@ class Claim:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True):
     """The outcome of a claim; `answer` is the stored one of a request that was answered before."""
 
     state: ClaimState

@@ -1,10 +1,11 @@
 """Money in integer minor units of an ISO 4217 currency; rates are Decimal, results are rounded once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 
@@ -46,8 +47,7 @@ _MODES: Final[dict[Rounding, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Struct, frozen=True):
     """An amount in minor units of one currency."""
 
     minor: int

@@ -6,9 +6,10 @@ took it and died leaves it due again. Of one subject the notices are told in the
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from entrepot.base.sql import Conn, Row, columns, execute, execute_counted, fetch
 
@@ -30,8 +31,7 @@ class NoticeOutcome(StrEnum):
     DROPPED = "dropped"
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(Struct, frozen=True):
     """A merchant's wish that facts of some kinds are told; `failure_count` counts the batches since which nothing got through."""
 
     merchant_id: uuid.UUID
@@ -45,8 +45,7 @@ class Subscription:
     failure_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """A fact to tell one subscription, taken for its attempt number `attempt_no`, counted from 1 and anew for each replay."""
 
     merchant_id: uuid.UUID
@@ -59,8 +58,7 @@ class Notice:
     content: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeResult:
+class NoticeResult(Struct, frozen=True):
     """What became of an attempt: an outcome, or the instant of the next attempt; with the answer's status and why it failed."""
 
     notice: Notice
@@ -70,8 +68,7 @@ class NoticeResult:
     failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeCounts:
+class NoticeCounts(Struct, frozen=True):
     """How many notices of a subscription wait, and how many ended in which way; the latest failure in words."""
 
     open_count: int

@@ -1,8 +1,9 @@
 """Transition tables as data: checked when loaded, drawn into the docs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.base.errors import BrokenDeclarationError, ConflictError
 
@@ -11,8 +12,7 @@ class TransitionNotAllowedError(ConflictError):
     """The record is in a state from which this step does not lead on."""
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+class States(Struct, frozen=True):
     """A checked transition table: for each state the states it may go to."""
 
     name: str

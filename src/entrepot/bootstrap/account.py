@@ -5,9 +5,10 @@ import pwd
 import shutil
 import stat
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import UnavailableError
 
@@ -27,8 +28,7 @@ class ForeignDirectoryError(UnavailableError):
     """The data directory belongs to somebody else; the operator starts Entrepot as its owner."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """The operating system's user and group that own the database."""
 
     uid: int

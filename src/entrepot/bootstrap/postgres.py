@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import psycopg
+from msgspec import Struct
 from psycopg import sql
 
 from entrepot.base.errors import UnavailableError
@@ -83,8 +83,7 @@ class Durability(StrEnum):
     THROW_AWAY = "throw_away"
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """A PostgreSQL data directory with its socket, log, programs and owner."""
 
     directory: Path

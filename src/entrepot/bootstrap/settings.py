@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from msgspec import Struct
+
 from entrepot.base.errors import RefusedInputError
 from entrepot.bootstrap.account import is_root
 
@@ -58,8 +60,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting as people meet it: field, environment variable, flag of `entrepot up` (empty if none), default and meaning."""
 
     field: str

@@ -3,12 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import psycopg
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.adapters.mail import Mailer
 from entrepot.adapters.webhooks import Poster
@@ -39,8 +40,7 @@ _CONNECTIONS: Final = 4
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Teller:
+class Teller(Struct, frozen=True):
     """What telling needs: the database, the ways out, the secrets and the machine's clock."""
 
     pool: Pool

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, write_acts
@@ -36,8 +37,7 @@ from entrepot.catalogue.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Struct, frozen=True):
     """HS code and country of origin that a merchant declares for a SKU."""
 
     merchant_id: uuid.UUID
@@ -46,8 +46,7 @@ class Classification:
     origin_country_code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PriceChange:
+class PriceChange(Struct, frozen=True):
     """A new price of an offer, in major units of the marketplace's currency."""
 
     merchant_id: uuid.UUID

@@ -4,7 +4,6 @@ import csv
 import tomllib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from importlib.resources import files
@@ -12,6 +11,7 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.ids import derived_id
@@ -24,8 +24,7 @@ DEMO: Final = Actor(ActorKind.PROGRAM, "demo", "operator")
 """The program that fills a database with the demo's catalogue."""
 
 
-@dataclass(frozen=True, slots=True)
-class SeedOffer:
+class SeedOffer(Struct, frozen=True):
     """An offer of the seed file, priced in major units of the marketplace's currency."""
 
     marketplace_code: str
@@ -36,8 +35,7 @@ class SeedOffer:
     electronic_label: dict[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SeedSeller:
+class SeedSeller(Struct, frozen=True):
     """A merchant that sells a product of the seed file."""
 
     merchant: str
@@ -47,8 +45,7 @@ class SeedSeller:
     offers: tuple[SeedOffer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SeedProduct:
+class SeedProduct(Struct, frozen=True):
     """An invented product."""
 
     code: str
@@ -72,8 +69,7 @@ class SeedProduct:
         return derived_id("demo_product", self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class SeedCatalogue:
+class SeedCatalogue(Struct, frozen=True):
     """The seed file."""
 
     note: str
@@ -82,8 +78,7 @@ class SeedCatalogue:
     products: tuple[SeedProduct, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DemoCatalogue:
+class DemoCatalogue(Struct, frozen=True):
     """What the demo holds: every product, stock item and offer of the merchants given, in the order of the seed file."""
 
     product_ids: tuple[uuid.UUID, ...]

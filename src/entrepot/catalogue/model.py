@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from msgspec import Struct
+
 from entrepot.base.errors import ConflictError, EntrepotError, ForbiddenError, RefusedInputError, UnknownReferenceError
 from entrepot.base.ids import derived_id
 from entrepot.base.money import decimals_of, parse_minor
@@ -122,8 +124,7 @@ class RestrictionRule(StrEnum):
     IMPORT_PROHIBITED = "import_prohibited"
 
 
-@dataclass(frozen=True, slots=True)
-class Marketplace:
+class Marketplace(Struct, frozen=True):
     """A store: its country, language, currency, and what it sells by and delivers to; the first language is its main one."""
 
     marketplace_code: str
@@ -138,8 +139,7 @@ class Marketplace:
     label_language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProductText:
+class ProductText(Struct, frozen=True):
     """A product in one language, with the words that customs reads."""
 
     language: str
@@ -148,8 +148,7 @@ class ProductText:
     customs_description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(Struct, frozen=True):
     """A physical product as it is packed for sale: grams and millimetres of one unit."""
 
     product_id: uuid.UUID
@@ -164,16 +163,14 @@ class Product:
     is_expiry_controlled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NewProduct:
+class NewProduct(Struct, frozen=True):
     """A product to add, with its texts."""
 
     product: Product
     texts: tuple[ProductText, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NewStockItem:
+class NewStockItem(Struct, frozen=True):
     """A merchant's SKU to add; classification and origin may follow later."""
 
     merchant_id: uuid.UUID
@@ -219,8 +216,7 @@ class NewOffer:
         return offer_id_of(self.merchant_id, self.sku, self.marketplace_code, self.model_code, self.effective_from)
 
 
-@dataclass(frozen=True, slots=True)
-class ItemMeasure:
+class ItemMeasure(Struct, frozen=True):
     """Weight and outer sides of one unit, and what kind of goods it is."""
 
     weight_g: int
@@ -231,8 +227,7 @@ class ItemMeasure:
     hazard_code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemFacts:
+class ItemFacts(Struct, frozen=True):
     """What the checks of an offer need to know about its stock item."""
 
     stock_item_id: uuid.UUID
@@ -241,8 +236,7 @@ class ItemFacts:
     origin_country_code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Restriction:
+class Restriction(Struct, frozen=True):
     """A dated rule of a country about a category; an inactive one waits for the operator's word."""
 
     category_code: str
@@ -255,8 +249,7 @@ class Restriction:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(Struct, frozen=True):
     """The id of a row, what adding it did, and why if it was refused."""
 
     row_id: uuid.UUID
@@ -270,8 +263,7 @@ class Added:
         return self.row_id
 
 
-@dataclass(frozen=True, slots=True)
-class OfferFacts:
+class OfferFacts(Struct, frozen=True):
     """All an order needs to know of an offer; title and customs words are in the store's main language, else in English."""
 
     merchant_id: uuid.UUID
@@ -310,8 +302,7 @@ class OfferFacts:
         return self.state == OfferState.LIVE and self.effective_from <= at and (self.effective_to is None or at < self.effective_to)
 
 
-@dataclass(frozen=True, slots=True)
-class CompetingOffer:
+class CompetingOffer(Struct, frozen=True):
     """An offer as it competes for being featured on a product page."""
 
     merchant_id: uuid.UUID
@@ -391,8 +382,7 @@ def stock_item_refusal(item: NewStockItem, product_ids: frozenset[uuid.UUID]) ->
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class ListingGround:
+class ListingGround(Struct, frozen=True):
     """What offers are checked against: the stores, the items offered, the models opened, the restrictions."""
 
     marketplaces: Mapping[str, Marketplace]

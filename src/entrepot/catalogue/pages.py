@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.catalogue import store
@@ -19,8 +20,7 @@ from entrepot.catalogue.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SearchHit:
+class SearchHit(Struct, frozen=True):
     """A product found in a store, with the offer that is featured for it."""
 
     product_id: uuid.UUID
@@ -31,8 +31,7 @@ class SearchHit:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProductPage:
+class ProductPage(Struct, frozen=True):
     """A product as a store shows it; without an offer on sale, `featured` is None."""
 
     product: Product

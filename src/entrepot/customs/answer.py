@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, columns, fetch, json_column
 from entrepot.customs.model import DECLARATION_STATES, STATE_OF_ANSWER, CustomsAnswer
@@ -71,8 +72,7 @@ _APPLY = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class CustomsAssessment:
+class CustomsAssessment(Struct, frozen=True):
     """What customs assessed for a declared line, in minor units of the declaration's currency."""
 
     merchant_id: uuid.UUID
@@ -83,8 +83,7 @@ class CustomsAssessment:
     tax_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class Variance:
+class Variance(Struct, frozen=True):
     """Assessed less quoted duty and tax of a line in minor units; the party that the policy names bears it."""
 
     merchant_id: uuid.UUID

@@ -1,11 +1,12 @@
 """Retail imports into mainland China (CBEC): limits per order and per person and year, tax per line, returns; all amounts in fen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.money import round_minor
@@ -49,8 +50,7 @@ class CbecOutcome(StrEnum):
     NO_RULE = "no_rule"
 
 
-@dataclass(frozen=True, slots=True)
-class CbecAsk:
+class CbecAsk(Struct, frozen=True):
     """An order: supervision code, date, lines in fen, and what the person has used, held and used elsewhere this year."""
 
     regime_code: str
@@ -59,8 +59,7 @@ class CbecAsk:
     year_taken_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CbecAssessment:
+class CbecAssessment(Struct, frozen=True):
     """The result: value and tax in fen, the line that stands in the way of a refused order, the room left in the year before it."""
 
     outcome: CbecOutcome

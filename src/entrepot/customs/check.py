@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, fetch
 from entrepot.customs.cbec import REGIMES
@@ -32,8 +33,7 @@ async def check_declarations(conn: Conn) -> tuple[int, list[str]]:
     return checked, broken
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """What the recomputation of a stored line needs."""
 
     merchant_id: uuid.UUID

@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.sql import Conn, columns, execute, fetch, json_column
@@ -190,8 +190,7 @@ async def insert_messages(conn: Conn, messages: Sequence[CustomsMessage]) -> lis
     return written
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAsk:
+class CancelAsk(Struct, frozen=True):
     """End a declaration that customs has not decided, with the cause."""
 
     merchant_id: uuid.UUID

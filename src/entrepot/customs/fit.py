@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.quantity import require_positive
 from entrepot.base.sql import Conn, columns, fetch
@@ -14,8 +15,7 @@ WITHDRAWN: Final = "withdrawn:"
 """Beginning of the return key by which value of goods that never left is given back after customs had released them."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderQuota:
+class OrderQuota(Struct, frozen=True):
     """What an order takes of a person's year in fen: the open hold with its attempt (0: none), and what was used less what was withdrawn."""
 
     person_id: uuid.UUID
@@ -31,8 +31,7 @@ class OrderQuota:
         return self.held_minor + self.used_minor
 
 
-@dataclass(frozen=True, slots=True)
-class ShrinkAsk:
+class ShrinkAsk(Struct, frozen=True):
     """Let an order's open hold keep only `value_minor` fen, more than zero."""
 
     person_id: uuid.UUID

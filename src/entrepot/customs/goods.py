@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.customs.rules import Confidence
@@ -28,8 +29,7 @@ class NoRuleOnDateError(RefusedInputError):
     """No customs rule is in force for this destination, goods and date; the operator confirms or loads one."""
 
 
-@dataclass(frozen=True, slots=True)
-class GoodsLine:
+class GoodsLine(Struct, frozen=True):
     """One line: classification, pieces, price components in minor units, and the content of one piece (ml, g or piece) where tax depends on it."""
 
     line_no: int
@@ -60,16 +60,14 @@ class NoRuleCause(StrEnum):
     LIMITS = "no_limits"
 
 
-@dataclass(frozen=True, slots=True)
-class NoRule:
+class NoRule(Struct, frozen=True):
     """Nothing may be charged or promised: what is missing, for which goods and where (codes and a date, no borrowed figure)."""
 
     cause: NoRuleCause
     missing: str
 
 
-@dataclass(frozen=True, slots=True)
-class AssessedLine:
+class AssessedLine(Struct, frozen=True):
     """Duty and tax of a line in minor units, on which value, at which rates, who collects, whether paid in advance, by which rule rows."""
 
     goods: GoodsLine

@@ -1,13 +1,14 @@
 """What a consignment owes at a customs border: the regime by destination, date, value and buyer; duty and import tax per line; who collects."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from entrepot.base.money import decimals_of, round_minor, split_by_weight
 from entrepot.customs.goods import VERSION_MARK, AssessedLine, GoodsLine, NoRule, NoRuleCause, NoRuleOnDateError, require_classified
@@ -49,8 +50,7 @@ class SaleCollector(StrEnum):
     NOBODY = "nobody"
 
 
-@dataclass(frozen=True, slots=True)
-class ConsignmentAsk:
+class ConsignmentAsk(Struct, frozen=True):
     """All inputs of an assessment; `rates` give units of another currency for one unit of `currency`, by the customs rate of the date."""
 
     ship_from: str
@@ -72,8 +72,7 @@ class Outcome(StrEnum):
     NO_RULE = "no_rule"
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Struct, frozen=True):
     """The result per line and in sum, in minor units of the ask's currency; with the ask it is recomputed exactly."""
 
     outcome: Outcome
@@ -200,8 +199,7 @@ def _from_currency(rule_minor: int, ask: ConsignmentAsk, rule: ImportRule | Duty
     return Decimal(rule_minor) if rule.currency == ask.currency else rule_minor / _rate_to(ask, rule.currency)
 
 
-@dataclass(frozen=True, slots=True)
-class _Duties:
+class _Duties(Struct, frozen=True):
     """Duty per line with its rate and the rows it came from."""
 
     minor: list[int]

@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.money import Rounding, convert_minor
 from entrepot.base.states import declare_states
@@ -63,16 +64,14 @@ EXPORT_REGIME: Final = "EXPORT"
 """The regime code of every export declaration; import regimes come from the rule in force."""
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(Struct, frozen=True):
     """A party by its role's name or code and, where it is registered here, its id."""
 
     code: str
     party_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeclarationLine:
+class DeclarationLine(Struct, frozen=True):
     """Goods of an order line with the components its customs value recomputes from; duty and tax are in the declaration's currency."""
 
     line_no: int
@@ -97,8 +96,7 @@ class DeclarationLine:
     rule_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(Struct, frozen=True):
     """A declaration of one consignment or parcel with its parties; version 2 follows a refused version 1."""
 
     merchant_id: uuid.UUID
@@ -122,8 +120,7 @@ class Declaration:
     lines: tuple[DeclarationLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LineDetail:
+class LineDetail(Struct, frozen=True):
     """What the floor and the catalogue know of a line beyond its price: order, legal unit, net weight in grams, who funds the discount."""
 
     order_id: uuid.UUID | None
@@ -227,8 +224,7 @@ STATE_OF_ANSWER: Final[Mapping[AnswerKind, DeclarationState]] = {
 """The state that each answer leads to."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderMessage:
+class OrderMessage(Struct, frozen=True):
     """The platform's word on a sale: who orders, what, and the sums in minor units; `sender_id` is the registered entity that says so."""
 
     order_no: str
@@ -243,8 +239,7 @@ class OrderMessage:
     sender_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentMessage:
+class PaymentMessage(Struct, frozen=True):
     """The payment institution's word: who paid how much for which order."""
 
     payment_no: str
@@ -255,8 +250,7 @@ class PaymentMessage:
     sender_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogisticsMessage:
+class LogisticsMessage(Struct, frozen=True):
     """The logistics enterprise's word: the waybill, the order, pieces and gross weight in grams."""
 
     waybill_no: str
@@ -266,8 +260,7 @@ class LogisticsMessage:
     sender_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """One attempt to have a declaration released, with the three documents where the regime asks for them."""
 
     merchant_id: uuid.UUID
@@ -286,8 +279,7 @@ class Submission:
     logistics: LogisticsMessage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CustomsAnswer:
+class CustomsAnswer(Struct, frozen=True):
     """An answer with its own key, by which a replay is known; cause and remedy where goods do not pass."""
 
     merchant_id: uuid.UUID
@@ -298,8 +290,7 @@ class CustomsAnswer:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomsMessage:
+class CustomsMessage(Struct, frozen=True):
     """A stored message without personal data, out to customs or in from it; its key makes a replay harmless."""
 
     merchant_id: uuid.UUID

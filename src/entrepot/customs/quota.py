@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct
 
 from entrepot.base.ids import derived_id
 
@@ -31,8 +32,7 @@ class QuotaOutcome(StrEnum):
     NO_HOLD = "no_hold"
 
 
-@dataclass(frozen=True, slots=True)
-class HoldAsk:
+class HoldAsk(Struct, frozen=True):
     """Hold a dutiable value in fen for an order in a person's year; the attempt grows when an order is held again."""
 
     person_id: uuid.UUID
@@ -45,8 +45,7 @@ class HoldAsk:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloseAsk:
+class CloseAsk(Struct, frozen=True):
     """Use or release the whole hold of an order's attempt."""
 
     person_id: uuid.UUID
@@ -56,8 +55,7 @@ class CloseAsk:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnAsk:
+class ReturnAsk(Struct, frozen=True):
     """Give back the dutiable value in fen of lines whose return customs accepted; the key names the return."""
 
     person_id: uuid.UUID
@@ -68,8 +66,7 @@ class ReturnAsk:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class ElsewhereAsk:
+class ElsewhereAsk(Struct, frozen=True):
     """Customs reports that the person's year has no room left, whatever is known here; the key names the report."""
 
     person_id: uuid.UUID
@@ -81,8 +78,7 @@ class ElsewhereAsk:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaAnswer:
+class QuotaAnswer(Struct, frozen=True):
     """The outcome of an ask with the value it moved and, for a refused hold, what is free, both in fen."""
 
     outcome: QuotaOutcome
@@ -90,8 +86,7 @@ class QuotaAnswer:
     free_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaYear:
+class QuotaYear(Struct, frozen=True):
     """A person's year in fen; used + held + elsewhere + free = limit."""
 
     person_id: uuid.UUID

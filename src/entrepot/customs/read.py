@@ -2,19 +2,18 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, Row, fetch
 from entrepot.customs.model import Declaration, DeclarationKind, DeclarationLine, DeclarationState, MessageKind, Party
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDeclaration:
+class StoredDeclaration(Struct, frozen=True):
     """A declaration as it stands: what was declared, its state since when, the cause and remedy where it does not pass, attempts so far."""
 
     declaration: Declaration
@@ -25,8 +24,7 @@ class StoredDeclaration:
     attempt_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRow:
+class QueueRow(Struct, frozen=True):
     """A declaration in an operator's queue."""
 
     merchant_id: uuid.UUID
@@ -43,8 +41,7 @@ class QueueRow:
     ship_to: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(Struct, frozen=True):
     """A message of a declaration's log."""
 
     message_key: str
@@ -53,8 +50,7 @@ class StoredMessage:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredQuantity:
+class DeclaredQuantity(Struct, frozen=True):
     """Pieces, legal quantity and net weight in grams declared for an order line of a consignment or parcel."""
 
     merchant_id: uuid.UUID
@@ -164,7 +160,7 @@ _HEAD_FIELDS: Final = (
     "ship_from", "ship_to", "evaluated_on", "currency", "customs_rate", "drafted_at", "state", "state_at", "cause_code", "remedy", "attempt_count",
 )  # fmt: skip
 _HEAD: Final = f"select {', '.join(f'd.{name}' for name in _HEAD_FIELDS)}"
-_LINE_FIELDS: Final = tuple(spec.name for spec in fields(DeclarationLine))
+_LINE_FIELDS: Final = DeclarationLine.__struct_fields__
 
 
 async def _read(conn: Conn, source: str, merchant_ids: Sequence[uuid.UUID], ids: Sequence[uuid.UUID]) -> list[StoredDeclaration]:

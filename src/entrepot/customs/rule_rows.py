@@ -1,7 +1,6 @@
 """Turning stored fields into rule rows: one way for data files and for tables."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,7 +10,7 @@ _CODE_LISTS: Final = frozenset({"ship_from_codes", "excluded_hs", "regime_codes"
 
 _MAY_BE_MISSING: Final = frozenset({"effective_to", "minimum_minor", "maximum_minor", "consumption_threshold_minor"})
 
-_Rule = TypeVar("_Rule")
+_Rule = TypeVar("_Rule", bound=msgspec.Struct)
 
 
 def rule_of(kind: type[_Rule], stored: Mapping[str, Any]) -> _Rule:
@@ -19,9 +18,9 @@ def rule_of(kind: type[_Rule], stored: Mapping[str, Any]) -> _Rule:
     return msgspec.convert({name: _read(name, value) for name, value in stored.items()}, kind, strict=False)
 
 
-def field_names(kind: type[Any]) -> list[str]:
+def field_names(kind: type[msgspec.Struct]) -> list[str]:
     """Return the columns of a rule row in order."""
-    return [spec.name for spec in fields(kind)]
+    return list(kind.__struct_fields__)
 
 
 def stored_value(name: str, value: Any) -> Any:

@@ -1,12 +1,13 @@
 """Dated rule rows of customs and the rule book that answers by territory, goods and date without SQL."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from entrepot.base.money import Rounding
 from entrepot.customs.valuation import Method
@@ -79,8 +80,7 @@ class Verdict(StrEnum):
     PROHIBITED = "prohibited"
 
 
-@dataclass(frozen=True, slots=True)
-class DutyRate:
+class DutyRate(Struct, frozen=True):
     """An ad-valorem duty layer for goods by HS prefix and origin; fees have a least and greatest sum per consignment."""
 
     rate_code: str
@@ -101,8 +101,7 @@ class DutyRate:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRule:
+class ImportRule(Struct, frozen=True):
     """A regime of a territory: for whom, up to which value, how goods are valued and what is asked, by whom collected."""
 
     rule_code: str
@@ -136,8 +135,7 @@ class ImportRule:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImportTax:
+class ImportTax(Struct, frozen=True):
     """A value-added or goods-and-services tax rate of a country by class of goods."""
 
     tax_code: str
@@ -153,8 +151,7 @@ class ImportTax:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class CbecRate:
+class CbecRate(Struct, frozen=True):
     """A row of the list of retail imports into mainland China with its statutory rates."""
 
     list_code: str
@@ -176,8 +173,7 @@ class CbecRate:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class CbecLimit:
+class CbecLimit(Struct, frozen=True):
     """Limits per order and per person and year in fen, the share of tax within them, and the days for returns."""
 
     limit_code: str
@@ -196,8 +192,7 @@ class CbecLimit:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScreeningRule:
+class ScreeningRule(Struct, frozen=True):
     """What may not travel to a territory, by HS prefix, hazard and transport; empty codes match everything."""
 
     screening_code: str
@@ -226,8 +221,7 @@ class _Dated(Protocol):
 _Row = TypeVar("_Row", bound=_Dated)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleRows:
+class RuleRows(Struct, frozen=True):
     """All rule rows as they are stored, also those that are switched off."""
 
     duty_rates: tuple[DutyRate, ...]
@@ -238,8 +232,7 @@ class RuleRows:
     screening_rules: tuple[ScreeningRule, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleBook:
+class RuleBook(Struct, frozen=True):
     """The active rule rows, indexed; read once and used in memory. Regimes and limits by code also hold what was switched off later."""
 
     regimes: Mapping[str, tuple[ImportRule, ...]]

@@ -1,7 +1,8 @@
 """Screening of goods on a lane: prohibited, restricted or dangerous, by destination, HS code, hazard and transport."""
 
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.customs.rules import RuleBook, ScreeningRule, Verdict
@@ -12,8 +13,7 @@ class GoodsProhibitedError(RefusedInputError):
     """The goods may not travel on this lane; the buyer removes them or chooses another way of transport."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScreeningAsk:
+class ScreeningAsk(Struct, frozen=True):
     """Goods on a lane: hazard codes are packing instructions such as PI965 or empty, transport codes air, post, express, sea, road or rail."""
 
     ship_from: str
@@ -24,8 +24,7 @@ class ScreeningAsk:
     transport_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Screening:
+class Screening(Struct, frozen=True):
     """The strictest verdict with the rules that led to it, each with its remedy."""
 
     verdict: Verdict

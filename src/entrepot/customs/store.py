@@ -1,9 +1,9 @@
 """Loading the shipped rules into their tables and reading the rule book from there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
@@ -15,15 +15,14 @@ from entrepot.customs.seed import seed_rows
 from entrepot.customs.tables import CBEC_LIMIT, CBEC_RATE, DUTY_RATE, IMPORT_RULE, IMPORT_TAX, SCREENING_RULE
 
 _DIALECT: Final = postgresql.dialect()
-_Rule = TypeVar("_Rule")
+_Rule = TypeVar("_Rule", bound=Struct)
 
 
 class UnknownRuleError(UnknownReferenceError):
     """The rule code names no stored rule; the operator picks one from the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class RulesLoaded:
+class RulesLoaded(Struct, frozen=True):
     """How many rule rows were new and how many were there before."""
 
     new_count: int

@@ -1,8 +1,9 @@
 """Customs value from the components of a line: what counts depends on the regime's method."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.base.money import Rounding, convert_minor
 
@@ -15,8 +16,7 @@ class Method(StrEnum):
     CBEC = "cbec"
 
 
-@dataclass(frozen=True, slots=True)
-class Components:
+class Components(Struct, frozen=True):
     """The parts of a line's price in minor units of one currency, kept apart because every regime needs another sum."""
 
     goods_minor: int

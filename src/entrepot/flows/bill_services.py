@@ -6,8 +6,10 @@ store of the place's country before others, then by the merchant's own priority.
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.due import Due, finish_due
 from entrepot.base.errors import RefusedInputError
@@ -45,8 +47,7 @@ class MonthNotOverError(RefusedInputError):
     """Storage is billed once the month is over; the operator waits for its last day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """Something that was done for a merchant's item, with the cause and line under which it is charged once."""
 
     merchant_id: uuid.UUID
@@ -200,8 +201,7 @@ def suits_kind(kind: InboundKind) -> Callable[[OperationPlan], bool]:
 # -- transport -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedLeg:
+class CarriedLeg(Struct, frozen=True):
     """A leg of a unified inbound service that is done, what it cost us, and whom we owe."""
 
     ref: PlanRef
@@ -284,8 +284,7 @@ def _storage(
 # -- contacts --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceContact:
+class ServiceContact(Struct, frozen=True):
     """A customer of a merchant was answered by the platform about an order; the contact is charged once."""
 
     merchant_id: uuid.UUID

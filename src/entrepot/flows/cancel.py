@@ -6,9 +6,10 @@ money goes back as it was charged. What was not paid yet is asked for no more. N
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import Amounts, CauseKind, PerformanceEvent, PerformanceKind, RefundLine
 from entrepot.aftersales.record_performance import record_performance
@@ -58,8 +59,7 @@ from entrepot.warehouse.put_back import PutBack, put_back_units
 BY_MERCHANT: Final = "merchant"
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAnswer:
+class CancelAnswer(Struct, frozen=True):
     """What became of an ask: the units cancelled now, and the refund if money goes back, in minor units of the charged currency."""
 
     ask: CancelAsk

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
+
+from msgspec import Struct, field
 
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import Conn
@@ -24,8 +25,7 @@ OrderKey = tuple[uuid.UUID, uuid.UUID]
 """Merchant and order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(Struct, frozen=True):
     """Units of an order line for which a fact happened; the cause is the parcel, return or refund that stands for it."""
 
     merchant_id: uuid.UUID
@@ -38,8 +38,7 @@ class Charge:
     refunded_referral_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ChargedUnits:
+class ChargedUnits(Struct, frozen=True):
     """A charge with what its fees are worked out from: the order line, the measures of its unit, and the units of the whole order."""
 
     charge: Charge
@@ -130,8 +129,7 @@ def units_of_orders(lines: Iterable[Line]) -> dict[OrderKey, int]:
     return units
 
 
-@dataclass(frozen=True, slots=True)
-class _FeeCodes:
+class _FeeCodes(Struct, frozen=True):
     """What a batch asks the plans and the stores' calendars again and again."""
 
     reference: Reference

@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.sql import Conn
 from entrepot.flows.pay_back import LineCharge, LineKey, read_charges
@@ -37,8 +39,7 @@ class CancelOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAsk:
+class CancelAsk(Struct, frozen=True):
     """Units of an order line that somebody (`buyer`, `merchant`, `platform`, `customs`) no longer wants; the same key again changes nothing.
 
     Without a key each ask is a new one, until nothing of the line is left to cancel. Asks for one order in one call are taken together.
@@ -65,8 +66,7 @@ class CancelAsk:
         return self.merchant_id, self.order_id, self.line_no
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Units of one allocated part; `on_floor` of them are still meant to be sent by a floor."""
 
     part: Allocation
@@ -79,8 +79,7 @@ class Piece:
         return OrderRef(self.part.merchant_id, self.part.consignment_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The answer to one ask before anything is done: the units it takes, or why none."""
 
     ask: CancelAsk
@@ -111,8 +110,7 @@ _FLOOR_STAGES: Final = {
 """An order that ended short or was cancelled means to send nothing: what is still open of it needs no work."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelGround:
+class CancelGround(Struct, frozen=True):
     """What asks are decided on: orders, charges, open parts, how far each consignment is and what floors mean to send."""
 
     orders: Mapping[OrderKey, Order]

@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.catalogue.store import find_offers
@@ -27,8 +28,7 @@ LIVE: frozenset[DeclarationState] = frozenset(
 UNDECIDED = LIVE - {DeclarationState.RELEASED}
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """A consignment that customs must see, with its papers, how far it is, and the declarations made for it so far."""
 
     papers: Papers

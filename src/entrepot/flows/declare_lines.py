@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.aftersales.model import Amounts
 from entrepot.aftersales.refund_share import ChargedLine, FreightRule, LeviesRule, unit_share
@@ -41,8 +43,7 @@ from entrepot.parties.model import RoleHolder, holder_of
 _ONE = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """What of an order line travels in one consignment and is not cancelled: pieces and their part of what was charged."""
 
     line: Line
@@ -56,8 +57,7 @@ class Share:
         return self.amounts.tax_on_top_minor + self.amounts.duty_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Papers:
+class Papers(Struct, frozen=True):
     """A consignment as customs needs to see it: the work, its shares, who ordered and who paid, and who fills the platform's roles."""
 
     work: OrderWork
@@ -104,12 +104,12 @@ def left_of(line: Line, cancelled: int) -> Amounts:
     if cancelled == 0:
         return charged
     back = unit_share(ChargedLine(line.line_no, line.quantity, charged), cancelled, FreightRule.BY_UNITS, LeviesRule.WITH_THE_GOODS)
-    return Amounts(**{part.name: getattr(charged, part.name) - getattr(back, part.name) for part in fields(Amounts)})
+    return Amounts(*(getattr(charged, name) - getattr(back, name) for name in Amounts.__struct_fields__))
 
 
 def _split(amounts: Amounts, quantities: Sequence[int]) -> list[Amounts]:
     """Split a line's amounts over places by pieces; the parts sum to the whole."""
-    columns = [split_by_weight(getattr(amounts, part.name), quantities) for part in fields(Amounts)]
+    columns = [split_by_weight(getattr(amounts, name), quantities) for name in Amounts.__struct_fields__]
     return [Amounts(*row) for row in zip(*columns, strict=True)]
 
 

@@ -5,10 +5,11 @@ newer than the one in force changes nothing and says why; what does not belong t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+from msgspec import Struct
 
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -48,8 +49,7 @@ class WordOutcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class StockWord:
+class StockWord(Struct, frozen=True):
     """So many units of a SKU may be sold at a site as of an instant; `sequence_no` grows with every word about the same site and SKU."""
 
     merchant_id: UUID
@@ -65,8 +65,7 @@ class StockWord:
         return StockKey(self.merchant_id, self.merchant_id, stock_item_id_of(self.merchant_id, self.sku), self.place_code)
 
 
-@dataclass(frozen=True, slots=True)
-class WordAnswer:
+class WordAnswer(Struct, frozen=True):
     """What became of a word, in words for people, and the orders it could not cover any more with what their cancellation gave back."""
 
     word: StockWord

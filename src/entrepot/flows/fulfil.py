@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, write_acts
@@ -169,8 +171,7 @@ async def _parcels_of(conn: Conn, steps: Sequence[OrderStep]) -> dict[tuple[uuid
 # -- the merchant's own floor ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MerchantShipment:
+class MerchantShipment(Struct, frozen=True):
     """A merchant says that a consignment left its site; without a number the label of the consignment's lane is bought here."""
 
     merchant_id: uuid.UUID
@@ -192,8 +193,7 @@ class ConfirmOutcome(StrEnum):
     LABEL_NOT_SERVED = "label_not_served"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmAnswer:
+class ConfirmAnswer(Struct, frozen=True):
     """The answer to one shipment: for a new one the parcel, its number, and the label's cost if it was bought here, in minor units."""
 
     shipment: MerchantShipment
@@ -203,8 +203,7 @@ class ConfirmAnswer:
     label: LabelBought | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaving:
+class _Leaving(Struct, frozen=True):
     """A consignment that may leave, with its open parts."""
 
     shipment: MerchantShipment

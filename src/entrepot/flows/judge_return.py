@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import Return
 from entrepot.aftersales.policy import ReturnAnswer, ReturnAnswerCode, ReturnPolicy, ReturnQuestion, answer_return, load_return_policies, policy_on
@@ -27,8 +28,7 @@ STANDARD: Final = "standard"
 CBEC: Final = "cbec"
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnablePart:
+class ReturnablePart(Struct, frozen=True):
     """Units of an allocated part that arrived: how many may still come back, since when, and when customs released them."""
 
     part: Allocation
@@ -39,8 +39,7 @@ class ReturnablePart:
     declaration_id: uuid.UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnGround:
+class ReturnGround(Struct, frozen=True):
     """What returns are decided on: the charges of the orders and their parts, in order of part."""
 
     reference: Reference

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from entrepot.base.actor import RUNNER
 from entrepot.base.audit import Act, Fact, write_acts, write_facts

@@ -1,21 +1,20 @@
 """The texts of mails to buyers: pure, in English, with the order's number."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.money import Money, major
 
 
-@dataclass(frozen=True, slots=True)
-class MailText:
+class MailText(Struct, frozen=True):
     """What a mail says."""
 
     subject: str
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class MailFacts:
+class MailFacts(Struct, frozen=True):
     """What the texts may mention: the fact, who reads, which order, the money it is about, and the parcel's carrier and number where there is one."""
 
     fact_code: str

@@ -1,7 +1,8 @@
 """A new database becomes a house: rules and rates, marketplaces, the demo's legal entities, merchants, places, lanes, bins and catalogue."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.clock_store import advance_business_now
 from entrepot.base.sql import Conn
@@ -30,8 +31,7 @@ _BINS_PER_AISLE = 12
 _BIN_MM3 = 2_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class DemoHouse:
+class DemoHouse(Struct, frozen=True):
     """What was loaded for the demo."""
 
     parties: DemoParties

@@ -7,9 +7,11 @@ Read from top to bottom. Each step takes a batch; one order is a batch of one. W
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import RUNNER, Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -67,8 +69,7 @@ ENDED: Final = frozenset({ParcelState.DELIVERED, *FAILED})
 """States in which a parcel's units have left the carrier; a report that contradicts them is kept, and moves nothing a second time."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceAnswer:
+class PlaceAnswer(Struct, frozen=True):
     """What became of a checkout: placed now, placed before under the same key, or refused with the reason.
 
     `payment_state` is the payment's at the first answer; what waits for it holds its units until `hold_expires_at`.

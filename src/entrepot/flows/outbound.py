@@ -6,9 +6,11 @@ channel that ran the checkout; the merchant owes us the services only. The box i
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import Actor
 from entrepot.base.errors import ConflictError, EntrepotError, RefusedInputError
@@ -49,8 +51,7 @@ class OrderImporterMissingError(ConflictError):
     """Nobody is named as importer of a parcel that crosses a customs border; the merchant names one or ships from inside."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundLine:
+class OutboundLine(Struct, frozen=True):
     """Units of a SKU and what one of them is worth, in minor units of the store's currency."""
 
     sku: str
@@ -58,8 +59,7 @@ class OutboundLine:
     unit_value_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundAsk:
+class OutboundAsk(Struct, frozen=True):
     """A shop's order to be sent from the merchant's stock: `marketplace_code` names the store whose rate card and currency hold.
 
     `reference` is the shop's number of the order, `person_id` the recipient whose address is kept apart, `importer_of_record` whoever imports
@@ -83,8 +83,7 @@ class OutboundAsk:
         return derived_id("outbound order", self.merchant_id, self.reference)
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundParcel:
+class OutboundParcel(Struct, frozen=True):
     """One parcel of a preview: where it leaves, how it travels, and the window that is kept as a promise."""
 
     promise_id: uuid.UUID
@@ -96,8 +95,7 @@ class OutboundParcel:
     crosses_border: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundPreview:
+class OutboundPreview(Struct, frozen=True):
     """What an outbound order would cost and when it would arrive; fees are those that shipment will charge, line by line, without fee tax."""
 
     ask: OutboundAsk

@@ -1,7 +1,8 @@
 """The outside as one frozen bundle: built once in bootstrap, handed to every flow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.ids import Ids
 from entrepot.customs.ports import CustomsGateway
@@ -10,8 +11,7 @@ from entrepot.freight.ports import Carrier
 from entrepot.orders.ports import PaymentProvider
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """Payment provider, carriers and customs, with the reference data and the source of ids; `hold_s` is how long an unpaid order holds its units."""
 
     reference: Reference

@@ -6,10 +6,12 @@ later). Taxes and duties are taken from the accounts on which they were withheld
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.aftersales.model import Amounts, CauseKind, RecordedRefund, Refund, RefundLine, RefundState, RefundStep
 from entrepot.aftersales.model import Outcome as Recorded
@@ -59,8 +61,7 @@ class PaidBackOutcome(StrEnum):
     NOT_OURS = "not_ours"
 
 
-@dataclass(frozen=True, slots=True)
-class PayBack:
+class PayBack(Struct, frozen=True):
     """A refund for one cause, and who bears it; the id of the refund follows from its cause."""
 
     merchant_id: uuid.UUID
@@ -71,8 +72,7 @@ class PayBack:
     borne_by: Bearer = Bearer.MERCHANT
 
 
-@dataclass(frozen=True, slots=True)
-class PaidBack:
+class PaidBack(Struct, frozen=True):
     """The answer to a refund: its id and total in minor units."""
 
     outcome: PaidBackOutcome
@@ -80,8 +80,7 @@ class PaidBack:
     total_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LineCharge:
+class LineCharge(Struct, frozen=True):
     """What an order line was charged, on which accounts that stands, and what is gone of it: refunded, or cancelled before it was paid."""
 
     order: Order

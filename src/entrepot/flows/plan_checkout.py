@@ -2,8 +2,10 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from entrepot.aftersales.model import Amounts
 from entrepot.base.errors import EntrepotError
@@ -49,16 +51,14 @@ NET_CONTENT = "净含量"
 """The row of an electronic label that states the content of one piece."""
 
 
-@dataclass(frozen=True, slots=True)
-class MerchantTerms:
+class MerchantTerms(Struct, frozen=True):
     """What a sale must know of its merchant on the day."""
 
     merchant: Merchant
     registered_in: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """Everything a batch of checkouts is decided on."""
 
     reference: Reference
@@ -70,8 +70,7 @@ class Ground:
     """What is free of residents' years in fen, by (identity, year); taken like the shelf. A year that is not known here is left to the hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedLine:
+class PlannedLine(Struct, frozen=True):
     """One line, decided: where from, what tax and duty, what it costs; amounts for all its units in the charged currency."""
 
     order_id: uuid.UUID
@@ -101,8 +100,7 @@ class PlannedLine:
         return self.goods_minor + self.freight_minor + self.tax_on_top_minor + self.duty_minor
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedConsignment:
+class PlannedConsignment(Struct, frozen=True):
     """Lines of one order that travel together from one place under one plan."""
 
     merchant_id: uuid.UUID
@@ -115,8 +113,7 @@ class PlannedConsignment:
     regime_code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutPlan:
+class CheckoutPlan(Struct, frozen=True):
     """A checkout that can be carried out: orders by merchant, lines in the order asked, consignments, total."""
 
     request: OrderRequest
@@ -147,8 +144,7 @@ class NoTaxRuleError(OfferNotLiveError):
     """No tax rule is in force for this destination and date; the operator confirms one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sited:
+class _Sited(Struct, frozen=True):
     """A line with its place, before money."""
 
     line_no: int

@@ -1,8 +1,9 @@
 """What we buy from others for a merchant: the supplier is owed the price, the fee that passes it on is relieved of it, so that only our margin stays."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.ids import derived_id
 from entrepot.base.money import Money
@@ -12,8 +13,7 @@ from entrepot.operations.model import FeeCode
 from entrepot.settlement.exchange import CrossRate
 
 
-@dataclass(frozen=True, slots=True)
-class Purchase:
+class Purchase(Struct, frozen=True):
     """A service bought for a cause: what the supplier's account is owed, and what of it was passed on in the merchant's book and currency."""
 
     merchant_id: uuid.UUID

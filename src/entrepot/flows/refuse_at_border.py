@@ -6,10 +6,11 @@ counting: the rule gives value back for goods that leave again in their original
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import CauseKind, RefundLine
 from entrepot.base.actor import Actor, ActorKind
@@ -54,8 +55,7 @@ class AfterRefusal(StrEnum):
     DESTROY = "destroy"
 
 
-@dataclass(frozen=True, slots=True)
-class _Fate:
+class _Fate(Struct, frozen=True):
     """What a choice means: the tracking event, the verb of the units' way, and the pseudo place they go to."""
 
     event: TrackingState

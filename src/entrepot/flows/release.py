@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.actor import RUNNER
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -27,8 +28,7 @@ STANDARD = "standard"
 """Customs regime of a parcel that crosses a border under ordinary rules; the rule in force names the declaration."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderWork:
+class OrderWork(Struct, frozen=True):
     """One consignment of an order with everything that whoever packs it has to know."""
 
     order: Order

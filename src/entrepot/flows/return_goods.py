@@ -6,10 +6,13 @@ go out when it has graded. Retail imports that are back in time give tax and imp
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.aftersales.model import (
     DispositionCode,
@@ -76,8 +79,7 @@ DISPOSITIONS: Final[Mapping[Disposition, DispositionCode]] = {
 # -- asked for -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnWish:
+class ReturnWish(Struct, frozen=True):
     """What a buyer wants to give back: (line, units) of an order, why, and whether it is sent or destroyed where it is; the key counts once."""
 
     merchant_id: uuid.UUID
@@ -93,8 +95,7 @@ class ReturnWish:
         return self.merchant_id, self.order_id
 
 
-@dataclass(frozen=True, slots=True)
-class WishAnswer:
+class WishAnswer(Struct, frozen=True):
     """The answer to a wish: `requested`, `exists`, or why not; one RMA for each place and plan that the goods go back to."""
 
     wish: ReturnWish
@@ -202,8 +203,7 @@ class Verdict(StrEnum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnVerdict:
+class ReturnVerdict(Struct, frozen=True):
     """The decision on a return, with words where it is refused."""
 
     merchant_id: uuid.UUID
@@ -347,8 +347,7 @@ def _take_lots(left: Sequence[_Left], wanted: Location, quantity: int, place_cod
 # -- received --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class BackReceipt:
+class BackReceipt(Struct, frozen=True):
     """What arrived of a return, counted per part; nothing named means all of it."""
 
     merchant_id: uuid.UUID
@@ -390,8 +389,7 @@ def _all_of(stored: Return) -> tuple[ReturnUnits, ...]:
     return tuple(ReturnUnits(line.line_no, line.part_no, line.quantity) for line in stored.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lot:
+class _Lot(Struct, frozen=True):
     """Received units of one part and lot; the number names them on the bench."""
 
     number: int
@@ -477,8 +475,7 @@ async def _put_on_bench(conn: Conn, returns: Sequence[Return], lots: Mapping[Ret
 # -- graded ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Graded:
+class Graded(Struct, frozen=True):
     """What was found about received units of one part and what becomes of them; a bin where a building keeps them, evidence where they are disposed of."""
 
     merchant_id: uuid.UUID

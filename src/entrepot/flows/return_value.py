@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import CauseKind, Return
 from entrepot.aftersales.refund_share import ChargedLine, FreightRule, LeviesRule, refund_units, unit_share
@@ -30,8 +31,7 @@ GIVEN_BACK = "given_back"
 """Event of a fee line by which a fee goes back to the merchant with a refund."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackUnits:
+class BackUnits(Struct, frozen=True):
     """Units of a return that count now, by line, and whether an office gives its levies back for them."""
 
     stored: Return

@@ -7,10 +7,12 @@ later sales that way. A rerun finds the period closed and pays nothing twice.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import RUNNER
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -142,8 +144,7 @@ def _closing(statement: Statement, movements: Sequence[Movement], balance_minor:
 # -- payouts ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Payable:
+class _Payable(Struct, frozen=True):
     """A statement that will be paid: the conversion, and the fees that are taken out of it."""
 
     statement: Statement

@@ -5,8 +5,9 @@ Confirming stands in `fulfil.py`. Every consignment that became due, in time or 
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.aftersales.record_performance import record_performance
 from entrepot.base.actor import RUNNER, Actor
@@ -32,8 +33,7 @@ async def read_to_ship(conn: Conn, merchant_id: uuid.UUID, until: datetime, limi
 # -- declined --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Decline:
+class Decline(Struct, frozen=True):
     """A merchant will not send a consignment, for a reason such as `out_of_stock` or `undeliverable_address`."""
 
     merchant_id: uuid.UUID
@@ -46,8 +46,7 @@ class Decline:
         return ConsignmentKey(self.merchant_id, self.consignment_id)
 
 
-@dataclass(frozen=True, slots=True)
-class DeclineAnswer:
+class DeclineAnswer(Struct, frozen=True):
     """What became of a decline: the units cancelled and, line by line, what went back to the buyer; nothing where it had left or was not there."""
 
     decline: Decline

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -34,8 +35,7 @@ class TakeOverOutcome(StrEnum):
     YEAR_OVER = "year_over"
 
 
-@dataclass(frozen=True, slots=True)
-class TakeOver:
+class TakeOver(Struct, frozen=True):
     """The payer of an order's checkout agrees to stand as its orderer; `consent` says how and where that was given."""
 
     merchant_id: uuid.UUID
@@ -43,8 +43,7 @@ class TakeOver:
     consent: str
 
 
-@dataclass(frozen=True, slots=True)
-class TakeOverAnswer:
+class TakeOverAnswer(Struct, frozen=True):
     """The answer to a wish: its outcome, and what is free in the payer's year in fen where that is too little."""
 
     outcome: TakeOverOutcome

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import Amounts, AuthorRole, CauseKind, Message, RefundLine, ThreadKey
 from entrepot.aftersales.model import Outcome as Posted
@@ -39,8 +40,7 @@ class TalkOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     """What one party writes about an order; the key counts once in its thread."""
 
     merchant_id: uuid.UUID
@@ -56,8 +56,7 @@ class Say:
         return self.merchant_id, self.order_id
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """The answer to a message: its ids, who is to answer the buyer, and until when if the buyer waits."""
 
     say: Say
@@ -134,8 +133,7 @@ def _roles(reference: Reference, order: Order, line: Line) -> tuple[AuthorRole, 
 # -- goodwill --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Gift:
+class Gift(Struct, frozen=True):
     """Money for a buyer without goods coming back, in minor units of the charged currency, at the cost of whoever grants it."""
 
     merchant_id: uuid.UUID
@@ -153,8 +151,7 @@ class Gift:
         return derived_id("goodwill", self.merchant_id, self.order_id, self.line_no, self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """The answer to a gift: the refund that carries it."""
 
     gift: Gift

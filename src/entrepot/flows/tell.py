@@ -6,11 +6,11 @@ takes notices (`base/notices.py`), posts what is composed here, and stores what 
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.adapters.webhooks import EVENT_HEADER, REPLAY_HEADER, SIGNATURE_HEADER, Post, PostAnswer, Reach, require_webhook_url, sign
 from entrepot.base.actor import Actor
@@ -93,8 +93,7 @@ def rest_until(failure_count: int, now: datetime) -> datetime:
 # -- webhooks --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class NewWebhook:
+class NewWebhook(Struct, frozen=True):
     """A webhook that was added; the secret is shown this once."""
 
     subscription_id: uuid.UUID

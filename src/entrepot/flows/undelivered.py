@@ -7,10 +7,12 @@ A building of the platform puts them on its bench first; a merchant receives and
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -48,8 +50,7 @@ _WAYS_BACK: Final[Mapping[TrackingState, str]] = {
 """Events by which units come to lie between carrier and place, and the verb of the posting that went with them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undelivered:
+class Undelivered(Struct, frozen=True):
     """A parcel with what came back of it, lot by lot, whether or not it was received; no lots as long as nothing did.
 
     It either goes to a building with a bench or to a merchant's site; it was turned round by customs or given back by its carrier.
@@ -207,8 +208,7 @@ def _message(back: Undelivered, stored: StoredDeclaration, lines: Sequence[Parce
 # -- graded ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class GradedParcel:
+class GradedParcel(Struct, frozen=True):
     """What was found about units of one stock item in a parcel and what becomes of them; without a lot, units of any lot.
 
     A bin says where a building keeps them; disposal needs evidence.
@@ -242,8 +242,7 @@ class GradeOutcome(StrEnum):
     UNITS_DIFFER = "units_differ"
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
+class _Share(Struct, frozen=True):
     """Units of one lot that meet one grade; the number names the lot on the bench."""
 
     number: int
@@ -252,8 +251,7 @@ class _Share:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Grading:
+class _Grading(Struct, frozen=True):
     """A parcel whose grades account for every unit that came back."""
 
     back: Undelivered

@@ -8,10 +8,12 @@ nothing open: good, damaged, or lost at our expense.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
@@ -69,8 +71,7 @@ class BookingOutcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class BookedLine:
+class BookedLine(Struct, frozen=True):
     """Units of a SKU and lot to fetch."""
 
     sku: str
@@ -78,8 +79,7 @@ class BookedLine:
     lot_code: str = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(Struct, frozen=True):
     """A merchant's wish to have stock fetched; `broker_fee` is what the broker asks for the customs entry.
 
     Without a named importer the merchant's own importer number in the country of the place is taken.
@@ -98,8 +98,7 @@ class Booking:
     importer_of_record: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(Struct, frozen=True):
     """The answer to a booking: its legs with planned times and costs, or why it is refused."""
 
     booking: Booking
@@ -301,8 +300,7 @@ def _facts(ref: PlanRef, leg: InboundLeg) -> list[Fact]:
 # -- looked at -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Milestone:
+class Milestone(Struct, frozen=True):
     """A leg planned and real: how many whole days it ended after its plan (negative: before), and what was charged for it so far."""
 
     leg: InboundLeg

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.customs.fit import WITHDRAWN, OrderQuota, ShrinkAsk, read_order_quota, shrink_quota
@@ -60,8 +61,7 @@ async def _give_back(conn: Conn, fits: Sequence[tuple[OrderQuota, int]], now: da
         await return_quota(conn, back)
 
 
-@dataclass(frozen=True, slots=True)
-class ValueBack:
+class ValueBack(Struct, frozen=True):
     """Declared value in minor units that a parcel that never arrived gives back to its buyer's year; the key counts once.
 
     What was used comes back only where customs accepts the return; what was still held comes back in any case.

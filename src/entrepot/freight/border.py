@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, fetch
@@ -10,8 +11,7 @@ from entrepot.base.sql import Conn, fetch
 _LEFT = "p.shipped_at is not null"
 
 
-@dataclass(frozen=True, slots=True)
-class PackedPieces:
+class PackedPieces(Struct, frozen=True):
     """Pieces of an order line in the parcels of a consignment; parcels with a voided label hold nothing."""
 
     merchant_id: uuid.UUID
@@ -20,8 +20,7 @@ class PackedPieces:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeftParcel:
+class LeftParcel(Struct, frozen=True):
     """A parcel that was handed to a carrier, with the consignment it belongs to."""
 
     merchant_id: uuid.UUID

@@ -1,13 +1,13 @@
 """Rate cards of the built-in carriers and the foreign tracking vocabularies, read from the seed files that ship with the product."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError, UnknownReferenceError
 from entrepot.freight.identifiers import Numbering
@@ -26,8 +26,7 @@ class NoRateCardOnDateError(RefusedInputError):
     """The carrier has no rate card in force on this date."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateRow:
+class RateRow(Struct, frozen=True):
     """Price and transit days of a service from some countries into a zone: a first weight, then equal steps; minor units, calendar days."""
 
     from_countries: tuple[str, ...]
@@ -41,8 +40,7 @@ class RateRow:
     days_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCard:
+class ServiceCard(Struct, frozen=True):
     """A service of a carrier: its volumetric divisor (none: volume is free), its greatest weight (none: any) and its rows.
 
     One that starts in bond takes parcels out of a bonded warehouse only.
@@ -57,8 +55,7 @@ class ServiceCard:
     starts_in_bond: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CardVersion:
+class CardVersion(Struct, frozen=True):
     """A dated version of a rate card; `effective_to` is exclusive."""
 
     version: str
@@ -70,8 +67,7 @@ class CardVersion:
     services: tuple[ServiceCard, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRange:
+class NumberRange(Struct, frozen=True):
     """The range that a carrier lets us allot tracking numbers from."""
 
     scheme: Numbering
@@ -79,8 +75,7 @@ class NumberRange:
     suffix: str
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierCard:
+class CarrierCard(Struct, frozen=True):
     """A carrier: its kind, numbers and dated prices."""
 
     carrier_code: str
@@ -90,8 +85,7 @@ class CarrierCard:
     versions: tuple[CardVersion, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RateRequest:
+class RateRequest(Struct, frozen=True):
     """What shall be carried from where to where on which date."""
 
     from_country_code: str
@@ -101,8 +95,7 @@ class RateRequest:
     on: date
 
 
-@dataclass(frozen=True, slots=True)
-class RateQuote:
+class RateQuote(Struct, frozen=True):
     """What a carrier asks for a parcel and how many calendar days it takes; `rate_version` names the card."""
 
     carrier_code: str
@@ -118,8 +111,7 @@ class RateQuote:
     starts_in_bond: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignCode:
+class ForeignCode(Struct, frozen=True):
     """What one code of a foreign tracking vocabulary means; codes from memory stay off until the operator confirms them."""
 
     code: str
@@ -130,13 +122,11 @@ class ForeignCode:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Vocabularies:
+class _Vocabularies(Struct, frozen=True):
     vocabularies: dict[str, tuple[ForeignCode, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Zones:
+class _Zones(Struct, frozen=True):
     regions: dict[str, tuple[str, ...]]
 
 

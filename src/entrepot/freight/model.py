@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError, RefusedInputError, UnknownReferenceError
 from entrepot.base.states import States, declare_states
@@ -132,8 +133,7 @@ class Tier(StrEnum):
     BACK = "back"
 
 
-@dataclass(frozen=True, slots=True)
-class TrackingRule:
+class TrackingRule(Struct, frozen=True):
     """What one tracking state means: its tier, the parcel state it gives, and whether somebody had the parcel in hand."""
 
     tier: Tier
@@ -180,8 +180,7 @@ _STRENGTH: Final[Mapping[TrackingState, int]] = {state: _TIERS.index(rule.tier) 
 _RANK: Final[Mapping[TrackingState, int]] = {state: rank for rank, state in enumerate(TRACKING)}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Sighting:
+class Sighting(Struct, frozen=True, order=True):
     """One tracking event reduced to what decides: when it happened and what it says."""
 
     occurred_at: datetime
@@ -345,8 +344,7 @@ class EventOutcome(StrEnum):
     UNKNOWN_PARCEL = "unknown_parcel"
 
 
-@dataclass(frozen=True, slots=True)
-class ConsignmentPlan:
+class ConsignmentPlan(Struct, frozen=True):
     """Goods of one order from one place under one plan: who packs, who carries, until when it must leave and when it was promised."""
 
     merchant_id: uuid.UUID
@@ -367,16 +365,14 @@ class ConsignmentPlan:
     customs_regime_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConsignmentKey:
+class ConsignmentKey(Struct, frozen=True):
     """Names a consignment."""
 
     merchant_id: uuid.UUID
     consignment_id: uuid.UUID
 
 
-@dataclass(frozen=True, slots=True)
-class ConsignmentSize:
+class ConsignmentSize(Struct, frozen=True):
     """The pieces a consignment shall hold from now on; zero cancels it."""
 
     merchant_id: uuid.UUID
@@ -384,16 +380,14 @@ class ConsignmentSize:
     piece_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelKey:
+class ParcelKey(Struct, frozen=True):
     """Names a parcel."""
 
     merchant_id: uuid.UUID
     parcel_id: uuid.UUID
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelLine:
+class ParcelLine(Struct, frozen=True):
     """Pieces of one allocated part of an order line."""
 
     line_no: int
@@ -401,8 +395,7 @@ class ParcelLine:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class LegPlan:
+class LegPlan(Struct, frozen=True):
     """One planned stretch of a parcel's way, with the registered party that carries it."""
 
     kind: LegKind
@@ -414,8 +407,7 @@ class LegPlan:
     carrier_entity_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelDraft:
+class ParcelDraft(Struct, frozen=True):
     """A parcel to be made; without a tracking number one is allotted from our range of the carrier."""
 
     merchant_id: uuid.UUID
@@ -437,8 +429,7 @@ class ParcelDraft:
     legs: tuple[LegPlan, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ShipmentConfirmation:
+class ShipmentConfirmation(Struct, frozen=True):
     """A merchant's word that it sent goods with its own carrier; without a number the parcel is untracked, with a rate its label was bought here."""
 
     merchant_id: uuid.UUID
@@ -459,8 +450,7 @@ class ShipmentConfirmation:
     legs: tuple[LegPlan, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(Struct, frozen=True):
     """A parcel that leaves a place on a manifest with its carrier."""
 
     merchant_id: uuid.UUID
@@ -470,8 +460,7 @@ class HandOver:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierEvent:
+class CarrierEvent(Struct, frozen=True):
     """What a carrier reports of one tracking number, already in our vocabulary; `place` is free text."""
 
     carrier_code: str
@@ -483,8 +472,7 @@ class CarrierEvent:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelEvent:
+class ParcelEvent(Struct, frozen=True):
     """What somebody who knows the parcel's id reports of it: the dock, customs, the lost-parcel sweep, the merchant."""
 
     merchant_id: uuid.UUID
@@ -501,8 +489,7 @@ class ParcelEvent:
         return Sighting(self.occurred_at, self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelMade:
+class ParcelMade(Struct, frozen=True):
     """Answer to one parcel draft."""
 
     merchant_id: uuid.UUID
@@ -511,8 +498,7 @@ class ParcelMade:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelChange:
+class ParcelChange(Struct, frozen=True):
     """A parcel whose state changed; `lines` are filled when goods or money must follow."""
 
     merchant_id: uuid.UUID
@@ -527,8 +513,7 @@ class ParcelChange:
     lines: tuple[ParcelLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsignmentChange:
+class ConsignmentChange(Struct, frozen=True):
     """A consignment whose state changed."""
 
     merchant_id: uuid.UUID
@@ -538,8 +523,7 @@ class ConsignmentChange:
     state: ConsignmentState
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """Answers to a batch of events, in its order, and everything that changed by them."""
 
     outcomes: tuple[EventOutcome, ...]
@@ -551,8 +535,7 @@ class Recorded:
         return [change for change in self.parcels if change.state in states]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelVoided:
+class LabelVoided(Struct, frozen=True):
     """Answer to one void: what the label had cost comes back only if it is new."""
 
     merchant_id: uuid.UUID

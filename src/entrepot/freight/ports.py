@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from entrepot.freight.cards import RateQuote, RateRequest
 from entrepot.freight.model import CarrierEvent
@@ -28,8 +29,7 @@ class LabelAnswer(StrEnum):
     ALREADY_COLLECTED = "already_collected"
 
 
-@dataclass(frozen=True, slots=True)
-class LabelOrder:
+class LabelOrder(Struct, frozen=True):
     """A label to buy; with a tracking number of our range the carrier takes that, else it gives one."""
 
     merchant_id: uuid.UUID
@@ -39,8 +39,7 @@ class LabelOrder:
     tracking_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LabelBought:
+class LabelBought(Struct, frozen=True):
     """The carrier's answer to one label order; without a label the cost is zero and the number empty."""
 
     parcel_id: uuid.UUID
@@ -51,8 +50,7 @@ class LabelBought:
     rate_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shipment:
+class Shipment(Struct, frozen=True):
     """A parcel on its way as its carrier sees it."""
 
     carrier_code: str

@@ -3,9 +3,10 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, Row, columns, fetch, fetch_one
 from entrepot.freight.model import (
@@ -22,8 +23,7 @@ from entrepot.freight.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Consignment:
+class Consignment(Struct, frozen=True):
     """A consignment as it stands."""
 
     merchant_id: uuid.UUID
@@ -47,8 +47,7 @@ class Consignment:
     state_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """A parcel as it stands."""
 
     merchant_id: uuid.UUID
@@ -74,8 +73,7 @@ class Parcel:
     last_event_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineEvent:
+class TimelineEvent(Struct, frozen=True):
     """One entry of a parcel's timeline."""
 
     code: TrackingState
@@ -85,8 +83,7 @@ class TimelineEvent:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelLeg:
+class ParcelLeg(Struct, frozen=True):
     """A stretch of a parcel's way, planned and real."""
 
     leg_no: int
@@ -101,8 +98,7 @@ class ParcelLeg:
     actual_to_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelTimeline:
+class ParcelTimeline(Struct, frozen=True):
     """A parcel with its lines, its legs and everything that is known of it, earliest first."""
 
     parcel: Parcel
@@ -111,8 +107,7 @@ class ParcelTimeline:
     events: tuple[TimelineEvent, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRow:
+class LabelRow(Struct, frozen=True):
     """The stored values of a label; the recipient's name and street are added when the paper is drawn."""
 
     merchant_id: uuid.UUID

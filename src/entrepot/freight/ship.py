@@ -8,9 +8,10 @@ own tells us carrier and number; its word is the hand-over.
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch, json_column
 from entrepot.freight.cards import carrier_card
@@ -58,8 +59,7 @@ _PARCEL_FIELDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbered:
+class _Numbered(Struct, frozen=True):
     """A draft with the number it will carry."""
 
     draft: ParcelDraft

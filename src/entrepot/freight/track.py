@@ -8,9 +8,10 @@ and money can follow.
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, Row, columns, execute, fetch
 from entrepot.freight.consign import follow_parcels
@@ -42,8 +43,7 @@ from entrepot.freight.model import (
 _LEG_CODES: Final = frozenset(code for ends in LEG_ENDS.values() for code in ends)
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
+class _Standing(Struct, frozen=True):
     """What a parcel's events amount to."""
 
     merchant_id: uuid.UUID
@@ -55,8 +55,7 @@ class _Standing:
     last_event_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _LegActual:
+class _LegActual(Struct, frozen=True):
     """When a leg really began and ended."""
 
     merchant_id: uuid.UUID

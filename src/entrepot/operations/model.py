@@ -1,10 +1,11 @@
 """The words of an operation model and the checks that make a declaration total."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import BrokenDeclarationError
 
@@ -230,8 +231,7 @@ class DocumentNeed(StrEnum):
     BORDER = "border"
 
 
-@dataclass(frozen=True, slots=True)
-class Duty:
+class Duty(Struct, frozen=True):
     """One line of a declaration: `role` does `step`, on one leg or all of the step's, in one channel or all of the model's."""
 
     step: Step
@@ -241,8 +241,7 @@ class Duty:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fee:
+class Fee(Struct, frozen=True):
     """One fee, the fact that makes it due, and the channels in which it is charged (empty: all of the model's)."""
 
     code: FeeCode
@@ -250,8 +249,7 @@ class Fee:
     channels: frozenset[Channel] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One document and who provides it."""
 
     code: DocumentCode
@@ -259,8 +257,7 @@ class Document:
     need: DocumentNeed = DocumentNeed.ALWAYS
 
 
-@dataclass(frozen=True, slots=True)
-class Regime:
+class Regime(Struct, frozen=True):
     """The customs procedure that stock of one kind of place follows."""
 
     code: str
@@ -269,8 +266,7 @@ class Regime:
     customs_status: CustomsStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """Why a model does not open to a merchant, and what would change that."""
 
     field: str
@@ -278,8 +274,7 @@ class Obstacle:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """Who may open a model, in words and as data."""
 
     text: str
@@ -299,8 +294,7 @@ class Admission:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(Struct, frozen=True):
     """The marketplaces a model may sell in: only those named, or all but those named."""
 
     only: frozenset[str] = frozenset()
@@ -311,8 +305,7 @@ class Stores:
         return marketplace_code not in self.but and (not self.only or marketplace_code in self.only)
 
 
-@dataclass(frozen=True, slots=True)
-class OperationModel:
+class OperationModel(Struct, frozen=True):
     """Who does what: a declaration that loads only if every step has exactly one doer."""
 
     code: str

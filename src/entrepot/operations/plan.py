@@ -1,7 +1,8 @@
 """The plan: what the rest of the system asks a declaration, without ever knowing its name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.operations.model import (
@@ -39,8 +40,7 @@ class LegNotPartOfStepError(RefusedInputError):
     """The step does not happen on this leg; ask for one of its legs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One version of one operation model, ready to be asked."""
 
     model: OperationModel

@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.actor import Actor
 from entrepot.base.errors import ConflictError, RefusedInputError, UnknownReferenceError
@@ -128,8 +129,7 @@ PAYMENT_STATES: Final = declare_states(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LineAsk:
+class LineAsk(Struct, frozen=True):
     """What a buyer wants: so many units of one offer."""
 
     merchant_id: uuid.UUID
@@ -137,8 +137,7 @@ class LineAsk:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(Struct, frozen=True):
     """One checkout as it is asked for: lines of one or several merchants and models of one marketplace, all or nothing.
 
     `asked_by` is who asks where a batch holds the requests of several.
@@ -164,8 +163,7 @@ class OrderRequest:
     asked_by: Actor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(Struct, frozen=True):
     """One payment of one person for one or several orders; amounts in minor units of the charged currency."""
 
     person_id: uuid.UUID
@@ -184,8 +182,7 @@ class Checkout:
     quote_id: uuid.UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One merchant's part of a checkout."""
 
     merchant_id: uuid.UUID
@@ -205,8 +202,7 @@ class Order:
     speed_code: str = "standard"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """Units of one offer in an order. Amounts are for all units of the line, in minor units of the charged currency.
 
     The buyer pays goods - discount + freight + insurance + tax on top + duty; `tax_minor` also counts tax that the price includes.
@@ -243,8 +239,7 @@ class Line:
         return self.goods_minor - self.discount_minor + self.freight_minor + self.insurance_minor + self.tax_on_top_minor + self.duty_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(Struct, frozen=True):
     """Units of a line that one place serves, travelling in one consignment."""
 
     merchant_id: uuid.UUID
@@ -259,8 +254,7 @@ class Allocation:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(Struct, frozen=True):
     """A window that was shown to somebody, to be scored when the parcel arrives."""
 
     merchant_id: uuid.UUID
@@ -275,8 +269,7 @@ class Promise:
     to_on: date
 
 
-@dataclass(frozen=True, slots=True)
-class LineStanding:
+class LineStanding(Struct, frozen=True):
     """How far the units of a line have come."""
 
     merchant_id: uuid.UUID
@@ -301,8 +294,7 @@ class LineStanding:
         return self.delivered - self.returned
 
 
-@dataclass(frozen=True, slots=True)
-class LineUnits:
+class LineUnits(Struct, frozen=True):
     """A number of units of one line."""
 
     merchant_id: uuid.UUID
@@ -311,8 +303,7 @@ class LineUnits:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(Struct, frozen=True):
     """One payment of one checkout; amounts in minor units."""
 
     person_id: uuid.UUID

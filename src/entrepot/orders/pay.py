@@ -2,16 +2,16 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, columns, execute, fetch
 from entrepot.orders.model import Checkout, CheckoutState, Payment, PaymentState
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentChange:
+class PaymentChange(Struct, frozen=True):
     """What a provider's answer changes in a payment: amounts in minor units are added."""
 
     person_id: uuid.UUID

@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class PaymentAnswer(StrEnum):
@@ -19,8 +20,7 @@ class PaymentAnswer(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class AuthoriseRequest:
+class AuthoriseRequest(Struct, frozen=True):
     """An amount in minor units to be promised by the buyer's bank."""
 
     payment_id: uuid.UUID
@@ -30,8 +30,7 @@ class AuthoriseRequest:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AuthoriseAnswer:
+class AuthoriseAnswer(Struct, frozen=True):
     """The provider's answer to one authorisation: approved until `expires_at`, declined for a reason, pending, or no answer in time.
 
     `answered_at` is when the provider decided or, while pending, when it will be asked again.
@@ -47,8 +46,7 @@ class AuthoriseAnswer:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureRequest:
+class CaptureRequest(Struct, frozen=True):
     """An amount to be taken from an authorisation, of which `captured_minor` was taken before."""
 
     capture_id: uuid.UUID
@@ -62,8 +60,7 @@ class CaptureRequest:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class VoidRequest:
+class VoidRequest(Struct, frozen=True):
     """An authorisation to be given up; nothing of it may have been captured."""
 
     payment_id: uuid.UUID
@@ -72,8 +69,7 @@ class VoidRequest:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RefundRequest:
+class RefundRequest(Struct, frozen=True):
     """An amount to be given back of what was captured, of which `refunded_minor` went back before."""
 
     refund_id: uuid.UUID
@@ -86,8 +82,7 @@ class RefundRequest:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MovementAnswer:
+class MovementAnswer(Struct, frozen=True):
     """The provider's answer to a capture, void or refund: done for exactly the amount asked, or refused for a reason with amount zero."""
 
     subject_id: uuid.UUID

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError
 from entrepot.base.sql import Conn, columns, execute, fetch, json_column
@@ -14,8 +15,7 @@ class QuoteChangedError(ConflictError):
     """The order would not cost what its quote showed; ask for a new quote and show it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Struct, frozen=True):
     """A total in minor units that holds until an instant, with the plan it came from."""
 
     person_id: uuid.UUID

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, fetch
@@ -32,8 +33,7 @@ _LINES_ASKED = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRow:
+class OrderRow(Struct, frozen=True):
     """One order in a list."""
 
     merchant_id: uuid.UUID
@@ -50,8 +50,7 @@ class OrderRow:
     unit_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class PromiseRow:
+class PromiseRow(Struct, frozen=True):
     """A promise and how it ended."""
 
     promise_id: uuid.UUID

@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, fetch
 
 
-@dataclass(frozen=True, slots=True)
-class SettledSales:
+class SettledSales(Struct, frozen=True):
     """The goods and freight of a merchant's settled lines in one currency under one plan, in minor units."""
 
     merchant_id: uuid.UUID

@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError
 
@@ -49,8 +50,7 @@ FAILURES_PER_LOGIN: Final = 5
 FAILURES_PER_ORIGIN: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class NewStaff:
+class NewStaff(Struct, frozen=True):
     """An account to create, with an already hashed password."""
 
     staff_id: uuid.UUID
@@ -63,8 +63,7 @@ class NewStaff:
     place_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StaffMember:
+class StaffMember(Struct, frozen=True):
     """Somebody who is signed in: role, and the merchant, buyer or place it acts for."""
 
     staff_id: uuid.UUID
@@ -76,8 +75,7 @@ class StaffMember:
     place_code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
+class SignIn(Struct, frozen=True):
     """The answer to an attempt: the session token only if it succeeded, the time to try again only if throttled."""
 
     outcome: SignInOutcome

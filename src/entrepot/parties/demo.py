@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.ids import derived_id
@@ -39,8 +39,7 @@ DEMO: Final = Actor(ActorKind.PROGRAM, "demo", "operator")
 """The program that fills a database with the demo's parties."""
 
 
-@dataclass(frozen=True, slots=True)
-class SeedRegistration:
+class SeedRegistration(Struct, frozen=True):
     """A registration as the seed file names it."""
 
     country_code: str
@@ -48,16 +47,14 @@ class SeedRegistration:
     number: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeedOpening:
+class SeedOpening(Struct, frozen=True):
     """A model in a marketplace that a demo merchant sells by."""
 
     marketplace_code: str
     model_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeedMerchant:
+class SeedMerchant(Struct, frozen=True):
     """A legal entity or merchant of the seed file."""
 
     code: str
@@ -69,8 +66,7 @@ class SeedMerchant:
     openings: tuple[SeedOpening, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SeedRole:
+class SeedRole(Struct, frozen=True):
     """A role of a marketplace and the code of the entity that fills it."""
 
     marketplace_code: str
@@ -78,8 +74,7 @@ class SeedRole:
     entity: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeedAddress:
+class SeedAddress(Struct, frozen=True):
     """An invented address."""
 
     recipient: str
@@ -90,16 +85,14 @@ class SeedAddress:
     postcode_prefix: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeedIdentity:
+class SeedIdentity(Struct, frozen=True):
     """The sample number that the standard GB 11643 itself prints, with an invented name."""
 
     resident_id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeedBuyer:
+class SeedBuyer(Struct, frozen=True):
     """An invented buyer."""
 
     code: str
@@ -111,8 +104,7 @@ class SeedBuyer:
     identity: SeedIdentity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DemoSignIn:
+class DemoSignIn(Struct, frozen=True):
     """A login of the demo; the password is public."""
 
     login: str
@@ -124,8 +116,7 @@ class DemoSignIn:
     place_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SeedParties:
+class SeedParties(Struct, frozen=True):
     """The seed file."""
 
     note: str
@@ -139,8 +130,7 @@ class SeedParties:
     sign_ins: tuple[DemoSignIn, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DemoParties:
+class DemoParties(Struct, frozen=True):
     """What was loaded, by code; `openings` are left to the caller, who knows the admission rules of the models."""
 
     entity_ids: Mapping[str, uuid.UUID]

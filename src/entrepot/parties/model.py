@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct, field
 
 from entrepot.base.errors import ConflictError, ForbiddenError, RefusedInputError, UnknownReferenceError
 from entrepot.base.ids import derived_id
@@ -154,8 +155,7 @@ def listing_gate(marketplace_code: str) -> str:
     return _LISTING_PREFIX + marketplace_code
 
 
-@dataclass(frozen=True, slots=True)
-class NewMerchant:
+class NewMerchant(Struct, frozen=True):
     """A merchant or legal entity to register."""
 
     code: str
@@ -171,8 +171,7 @@ class NewMerchant:
         return merchant_id_of(self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class Merchant:
+class Merchant(Struct, frozen=True):
     """A registered merchant or legal entity."""
 
     merchant_id: uuid.UUID
@@ -186,16 +185,14 @@ class Merchant:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Struct, frozen=True):
     """A merchant's id and whether it is new."""
 
     merchant_id: uuid.UUID
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """A dated number of a merchant in a country: tax, customs or agent; `effective_to` is the first day it no longer holds."""
 
     merchant_id: uuid.UUID
@@ -206,8 +203,7 @@ class Registration:
     effective_to: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BankAccount:
+class BankAccount(Struct, frozen=True):
     """Where a merchant is paid in a currency: the payment provider's token and the last four characters, never the whole number."""
 
     merchant_id: uuid.UUID
@@ -219,8 +215,7 @@ class BankAccount:
     effective_to: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KycFiling:
+class KycFiling(Struct, frozen=True):
     """Documents that a merchant files for a gate, by reference to where they are kept."""
 
     merchant_id: uuid.UUID
@@ -228,8 +223,7 @@ class KycFiling:
     documents: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KycDecision:
+class KycDecision(Struct, frozen=True):
     """What the compliance officer decides about a filed gate."""
 
     merchant_id: uuid.UUID
@@ -238,8 +232,7 @@ class KycDecision:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KycCase:
+class KycCase(Struct, frozen=True):
     """The state of a merchant's check for a gate."""
 
     merchant_id: uuid.UUID
@@ -253,8 +246,7 @@ class KycCase:
     step_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class RoleHolder:
+class RoleHolder(Struct, frozen=True):
     """The legal entity that fills a role in a marketplace; `effective_to` is the first day it no longer does."""
 
     marketplace_code: str
@@ -266,8 +258,7 @@ class RoleHolder:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class AdmissionRule:
+class AdmissionRule(Struct, frozen=True):
     """What a model asks of a merchant and of the marketplace, as plain values of its declaration."""
 
     barred_countries: frozenset[str] = field(default_factory=frozenset[str])
@@ -277,8 +268,7 @@ class AdmissionRule:
     barred_marketplaces: frozenset[str] = field(default_factory=frozenset[str])
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOpening:
+class ModelOpening(Struct, frozen=True):
     """A merchant wants to sell by an operation model in a marketplace."""
 
     merchant_id: uuid.UUID

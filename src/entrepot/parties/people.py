@@ -1,8 +1,9 @@
 """Buyers, addresses and identities: what may be known about a person, and what is sealed."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError, UnavailableError, UnknownReferenceError
 from entrepot.base.ids import derived_id
@@ -21,8 +22,7 @@ class MasterKeyUnusableError(UnavailableError):
     """The master key for personal data has the wrong length or does not fit the stored keys; the operator restores the right one."""
 
 
-@dataclass(frozen=True, slots=True)
-class PersonalDetails:
+class PersonalDetails(Struct, frozen=True):
     """What a buyer tells about itself; kept sealed."""
 
     name: str
@@ -30,8 +30,7 @@ class PersonalDetails:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AddressDetails:
+class AddressDetails(Struct, frozen=True):
     """The part of an address that points to a person; kept sealed."""
 
     recipient: str
@@ -41,8 +40,7 @@ class AddressDetails:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NewBuyer:
+class NewBuyer(Struct, frozen=True):
     """A buyer to register; without details it is an anonymous buyer."""
 
     person_id: uuid.UUID
@@ -50,8 +48,7 @@ class NewBuyer:
     details: PersonalDetails | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Buyer:
+class Buyer(Struct, frozen=True):
     """A buyer; details are None for anonymous and erased ones."""
 
     person_id: uuid.UUID
@@ -61,8 +58,7 @@ class Buyer:
     details: PersonalDetails | None
 
 
-@dataclass(frozen=True, slots=True)
-class NewAddress:
+class NewAddress(Struct, frozen=True):
     """An address to add: its zone (state or province) and postcode prefix stay readable for lanes and rules."""
 
     person_id: uuid.UUID
@@ -73,8 +69,7 @@ class NewAddress:
     details: AddressDetails
 
 
-@dataclass(frozen=True, slots=True)
-class AddressFacts:
+class AddressFacts(Struct, frozen=True):
     """The part of an address that points to nobody."""
 
     person_id: uuid.UUID
@@ -84,16 +79,14 @@ class AddressFacts:
     postcode_prefix: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedAddress:
+class OpenedAddress(Struct, frozen=True):
     """An address with what was sealed in it; None once the person is erased."""
 
     facts: AddressFacts
     details: AddressDetails | None
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityClaim:
+class IdentityClaim(Struct, frozen=True):
     """A resident id whose form was validated before, the holder's name, and whether the registry found that both belong together."""
 
     person_id: uuid.UUID
@@ -102,16 +95,14 @@ class IdentityClaim:
     is_name_matched: bool
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityDetails:
+class IdentityDetails(Struct, frozen=True):
     """What a customs declaration needs of an identity; kept sealed."""
 
     resident_id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityFacts:
+class IdentityFacts(Struct, frozen=True):
     """A checked identity without its number; `quota_person_id` is the same for every account of the same resident."""
 
     person_id: uuid.UUID
@@ -121,8 +112,7 @@ class IdentityFacts:
     verified_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedIdentity:
+class VerifiedIdentity(Struct, frozen=True):
     """A recorded identity and whether it is new."""
 
     identity_id: uuid.UUID

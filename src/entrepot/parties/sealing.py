@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
@@ -19,8 +18,7 @@ _NONCE_BYTES: Final = 12
 Details = TypeVar("Details")
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
+class Keyring(msgspec.Struct, frozen=True):
     """The operator's two secrets: the master key that seals person keys (32 bytes) and the secret of the identity hash."""
 
     master_key: bytes

@@ -3,9 +3,10 @@
 import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.sql import Conn, columns, execute_counted, fetch, fetch_one
@@ -19,8 +20,7 @@ class UnknownLoginError(UnknownReferenceError):
     """No active account has this login."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewToken:
+class NewToken(Struct, frozen=True):
     """A token to keep: the secret itself is not stored."""
 
     token: str

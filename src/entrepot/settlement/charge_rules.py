@@ -4,11 +4,12 @@ Every rule rounds half-up to minor units, once per line, after units are multipl
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import BrokenDeclarationError
 from entrepot.settlement.fees import (
@@ -59,8 +60,7 @@ def _price(definition: Mapping[str, Any]) -> Callable[[FeeInputs], int]:
 # Referral -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Category:
+class _Category(Struct, frozen=True):
     """Rates of one category: by portion of the price, or one rate for the whole price; limits in minor units per piece."""
 
     by_portion: bool
@@ -129,8 +129,7 @@ def _percent_of_price(definition: Mapping[str, Any]) -> ChargeRule:
 # Size and weight ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _WeightTable:
+class _WeightTable(Struct, frozen=True):
     """Prices by weight: bands up to a weight, then a base with steps; or one flat row. Columns are price bands or choices."""
 
     bands: tuple[tuple[int, tuple[int, ...]], ...]

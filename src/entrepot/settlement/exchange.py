@@ -9,6 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from entrepot.base.money import convert_minor, round_minor
 
 BASE_CURRENCY: Final = "EUR"
@@ -22,8 +24,7 @@ class RateType(StrEnum):
     OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeRate:
+class ExchangeRate(Struct, frozen=True):
     """Units of a currency for one euro, as published for a day."""
 
     rate_type: RateType
@@ -32,8 +33,7 @@ class ExchangeRate:
     rate: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class CrossRate:
+class CrossRate(Struct, frozen=True):
     """Target units for one source unit with full precision; `day` is the older of the published days it rests on."""
 
     rate: Decimal
@@ -41,8 +41,7 @@ class CrossRate:
     day: date
 
 
-@dataclass(frozen=True, slots=True)
-class NoExchangeRate:
+class NoExchangeRate(Struct, frozen=True):
     """There is no rate of this type for one of the currencies on or before the day; the operator enters one."""
 
     source: str
@@ -51,8 +50,7 @@ class NoExchangeRate:
     rate_type: RateType
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeQuote:
+class ExchangeQuote(Struct, frozen=True):
     """A conversion: the amount at the published rate, the spread taken from it, and what is left to pay."""
 
     minor: int

@@ -8,6 +8,8 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import Struct
+
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.settlement.model import ANY, Confidence, divide_rounded, is_in_force
 from entrepot.settlement.size_tiers import Sized, TierSet
@@ -32,8 +34,7 @@ class UnknownFeeBasisError(UnknownReferenceError):
     """The fee card names a way of computing that the program does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeeCard:
+class FeeCard(Struct, frozen=True):
     """One dated card: how a fee is computed for a marketplace, an operation model and a class of product."""
 
     fee_code: str
@@ -51,8 +52,7 @@ class FeeCard:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FeeInputs:
+class FeeInputs(Struct, frozen=True):
     """What fees are computed from; a card reads what it needs and a fact that is not given charges nothing.
 
     Prices are totals of the line as paid, with and without tax, in minor units of `currency`; `units` is the number of pieces. Sides are those
@@ -90,8 +90,7 @@ class FeeInputs:
     plan_code: str = "professional"
 
 
-@dataclass(frozen=True, slots=True)
-class FeeLine:
+class FeeLine(Struct, frozen=True):
     """One fee of one line: positive minor units are charged to the merchant, negative ones given back; `inputs` is ready for JSON."""
 
     fee_code: str
@@ -111,8 +110,7 @@ class NoRateReason(StrEnum):
     OTHER_CURRENCY = "other_currency"
 
 
-@dataclass(frozen=True, slots=True)
-class NoRate:
+class NoRate(Struct, frozen=True):
     """No card in force covers this fee, marketplace and date; the operator enters one, nothing is borrowed."""
 
     fee_code: str
@@ -123,20 +121,18 @@ class NoRate:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FeeQuote:
+class FeeQuote(Struct, frozen=True):
     """The lines that an event charges, and the fees that have no rate."""
 
     lines: list[FeeLine]
     no_rate: list[NoRate]
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(Struct, frozen=True):
     """What a card's rule answers: an amount with its inputs, nothing to charge (`amount_minor` None), or not covered."""
 
     amount_minor: int | None
-    inputs: Mapping[str, object] = field(default_factory=dict[str, object])
+    inputs: Mapping[str, object] = {}
     is_covered: bool = True
 
 
@@ -153,16 +149,14 @@ ChargeRule = Callable[[FeeInputs, int, Sized | None], Charged]
 """Inputs, the amount an add-on rests on, and the unit's size where a tier set is in force."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyCard:
+class ReadyCard(Struct, frozen=True):
     """A card with its rule compiled."""
 
     card: FeeCard
     charge: ChargeRule
 
 
-@dataclass(frozen=True, slots=True)
-class DueCharge:
+class DueCharge(Struct, frozen=True):
     """One fee of a plan with its card in force, if there is one, and the cards of its add-ons."""
 
     fee_code: str

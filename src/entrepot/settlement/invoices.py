@@ -2,18 +2,17 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
 from entrepot.settlement.model import InvoiceKind, UnbalancedInvoiceError, invoice_id_of
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceDraft:
+class InvoiceDraft(Struct, frozen=True):
     """What an issuer (the merchant, or a legal entity of the platform in its own book) bills for one cause; amounts in minor units.
 
     `recipient_id` is the merchant billed for fees, or nothing for a buyer. `lines` are JSON rows of the document.
@@ -39,8 +38,7 @@ class InvoiceDraft:
         return invoice_id_of(self.issuer_id, self.kind, self.cause_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Invoice:
+class Invoice(Struct, frozen=True):
     """An invoice as stored; without a number it still waits for the closing step."""
 
     issuer_id: uuid.UUID

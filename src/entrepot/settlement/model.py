@@ -1,10 +1,11 @@
 """Words of settlement: how sure a rule is, what a statement holds, and the states of statement, payout and invoice."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError, RefusedInputError, UnknownReferenceError
 from entrepot.base.ids import derived_id
@@ -77,8 +78,7 @@ PERIOD_DAYS: Final = 14
 _FIRST_PERIOD: Final = date(2024, 1, 1)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Period:
+class Period(Struct, frozen=True, order=True):
     """A settlement period: from a day, up to and without another."""
 
     starts_on: date

@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class BankAnswer(StrEnum):
@@ -16,8 +17,7 @@ class BankAnswer(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """An amount in minor units to a merchant's account, named by the bank's token for it; the id is the same on every attempt."""
 
     transfer_id: uuid.UUID
@@ -28,8 +28,7 @@ class Transfer:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TransferAnswer:
+class TransferAnswer(Struct, frozen=True):
     """The bank's answer to one transfer: a reference if it was taken, a reason if not."""
 
     transfer_id: uuid.UUID

@@ -11,6 +11,8 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Final
 
+from msgspec import Struct
+
 from entrepot.base.errors import BrokenDeclarationError
 
 GRAM: Final = 1_600_000
@@ -37,8 +39,7 @@ class WeightBasis(StrEnum):
     GREATER = "greater"
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Struct, frozen=True):
     """One tier with its limits; None: no limit. Sides run from longest to shortest."""
 
     code: str
@@ -54,8 +55,7 @@ class Tier:
     least_side_mm: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(Struct, frozen=True):
     """The tier of a unit and the weight it is charged for, in 1/1,600,000 g."""
 
     tier_code: str

@@ -1,9 +1,10 @@
 """How far statements and payouts have come over all merchants: what flows and laws ask before they go on."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.row_hash import hash_rows
 from entrepot.base.sql import Conn, fetch, fetch_one
@@ -11,8 +12,7 @@ from entrepot.settlement.fees import FeeLine
 from entrepot.settlement.model import PayoutState
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOver:
+class LeftOver(Struct, frozen=True):
     """What a merchant's latest closed statement in a currency left to the next one, and all that was ever paid out of them, in minor units."""
 
     merchant_id: uuid.UUID
@@ -22,8 +22,7 @@ class LeftOver:
     paid_out_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPayout:
+class OpenPayout(Struct, frozen=True):
     """A payout that the bank has not taken yet."""
 
     merchant_id: uuid.UUID
@@ -34,8 +33,7 @@ class OpenPayout:
     attempt_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class PayoutFigures:
+class PayoutFigures(Struct, frozen=True):
     """What a payout took and paid, in minor units of its two currencies."""
 
     merchant_id: uuid.UUID

@@ -7,11 +7,12 @@ balances come from the flow as values; nothing here reads another book.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, columns, fetch
 from entrepot.settlement.exchange import ExchangeQuote
@@ -30,8 +31,7 @@ from entrepot.settlement.model import (
 _Key = tuple[uuid.UUID, uuid.UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class StatementKey:
+class StatementKey(Struct, frozen=True):
     """The statement of a merchant and currency for a period."""
 
     merchant_id: uuid.UUID
@@ -44,8 +44,7 @@ class StatementKey:
         return statement_id_of(self.merchant_id, self.currency, self.period.starts_on)
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
+class Movement(Struct, frozen=True):
     """A sum of postings of one kind in the merchant's favour (positive) or disfavour (negative), in minor units; `code` splits fees and taxes."""
 
     kind: LineKind
@@ -54,16 +53,14 @@ class Movement:
     entry_count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class StatementClosing:
+class StatementClosing(Struct, frozen=True):
     """What the money book shows for a statement's period; a reserve held is negative, one released positive."""
 
     key: StatementKey
     movements: tuple[Movement, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """A statement with its balances in minor units; what it leaves to the next one is closing less paid out."""
 
     merchant_id: uuid.UUID
@@ -77,8 +74,7 @@ class Statement:
     is_new: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PayoutRequest:
+class PayoutRequest(Struct, frozen=True):
     """A wish to pay a closed statement: its whole closing balance, converted as quoted."""
 
     merchant_id: uuid.UUID
@@ -94,8 +90,7 @@ class PayoutOutcome(StrEnum):
     EXISTS = "exists"
 
 
-@dataclass(frozen=True, slots=True)
-class PayoutAnswer:
+class PayoutAnswer(Struct, frozen=True):
     """What became of one wish to pay; without a payout the balance is carried forward."""
 
     merchant_id: uuid.UUID
@@ -104,8 +99,7 @@ class PayoutAnswer:
     payout_id: uuid.UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class PayoutMark:
+class PayoutMark(Struct, frozen=True):
     """What the bank reports, or our decision to retry, about a payout."""
 
     merchant_id: uuid.UUID
@@ -123,8 +117,7 @@ class MarkOutcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Payout:
+class Payout(Struct, frozen=True):
     """A payout as the money page shows it."""
 
     merchant_id: uuid.UUID
@@ -394,7 +387,7 @@ async def read_payouts(conn: Conn, merchant_id: uuid.UUID, limit: int = 50) -> l
 
 
 def _payout(row: tuple[Any, ...]) -> Payout:
-    given: dict[str, Any] = dict(zip((field.name for field in fields(Payout)), row, strict=True))
+    given: dict[str, Any] = dict(zip(Payout.__struct_fields__, row, strict=True))
     given["state"] = PayoutState(given["state"])
     return Payout(**given)
 

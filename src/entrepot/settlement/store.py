@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.ids import derived_id
@@ -20,8 +20,7 @@ _BROKEN_LIMIT = 100
 Entry = TypeVar("Entry")
 
 
-@dataclass(frozen=True, slots=True)
-class TaxEntry:
+class TaxEntry(Struct, frozen=True):
     """A tax decision for one order line; a later decision for the same line has a higher version."""
 
     merchant_id: uuid.UUID
@@ -31,8 +30,7 @@ class TaxEntry:
     version: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class FeeEntry:
+class FeeEntry(Struct, frozen=True):
     """A fee line with its cause: order, return, removal, month or whatever made it due; `fee_no` counts within cause, line and event."""
 
     merchant_id: uuid.UUID
@@ -45,8 +43,7 @@ class FeeEntry:
     order_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFee:
+class StoredFee(Struct, frozen=True):
     """A fee line as the fee explorer shows it: what, why, by which rule and from which inputs."""
 
     cause_kind: str
@@ -58,8 +55,7 @@ class StoredFee:
     order_id: uuid.UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTax:
+class StoredTax(Struct, frozen=True):
     """A tax decision as the order page shows it."""
 
     order_id: uuid.UUID
@@ -88,8 +84,7 @@ class StoredTax:
     evaluated_on: date
 
 
-@dataclass(frozen=True, slots=True)
-class LineTax:
+class LineTax(Struct, frozen=True):
     """The tax of an order line: whose it is, and what of it the platform keeps back for a tax office, in minor units."""
 
     tax_country: str

@@ -8,6 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from entrepot.base.money import Rounding, convert_minor, split_by_weight
 from entrepot.settlement.exchange import CrossRate, RateBook
 from entrepot.settlement.model import ANY, MILLION, Confidence, divide_rounded, is_in_force
@@ -84,8 +86,7 @@ UNION_SCHEME: Final = "EU-OSS"
 """Registration that stands for all member states in distance sales."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaxRate:
+class TaxRate(Struct, frozen=True):
     """A dated rate of a country or part of it, for one class of goods; `area_code` is the tax area it belongs to, if any."""
 
     country_code: str
@@ -101,8 +102,7 @@ class TaxRate:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TaxRule:
+class TaxRule(Struct, frozen=True):
     """One dated rule; among the matching rules the lowest priority number decides, and `*` matches everything."""
 
     rule_version: str
@@ -130,8 +130,7 @@ class TaxRule:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TaxInputs:
+class TaxInputs(Struct, frozen=True):
     """What a tax decision rests on; all of it is stored with the decision.
 
     `price_minor` is what the line is charged for, after discounts, with freight and insurance. `consignment_minor` and `item_minor` are goods
@@ -157,8 +156,7 @@ class TaxInputs:
     customs_tax_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What a rule says about every line of the same kind; `missing_registration` names the country where the liable merchant has no number.
 
     With `NO_RULE`, `note` says what is missing.
@@ -177,8 +175,7 @@ class Verdict:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TaxDecision:
+class TaxDecision(Struct, frozen=True):
     """The verdict on one line with base and tax in minor units of the line's currency, and the inputs that led to it.
 
     `intrinsic_minor` is the value that was held against a threshold, in the regime's currency; without a threshold it is the consignment's value
@@ -252,8 +249,7 @@ REMITTED_BY_US: Final = frozenset({TaxParty.PLATFORM, TaxParty.WITHHOLDING_AGENT
 """Who remits a tax that the platform has taken from the buyer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(Struct, frozen=True):
     """A rule with its verdict and rate in millionths, ready for any line of the same kind; None: the destination has no rate on that day."""
 
     rule: TaxRule

@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.time import local_hour, next_working_day, on_date
@@ -43,8 +44,7 @@ class Reason(StrEnum):
     TAX_REGIME_CHANGES = "tax_regime_changes"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A building where stock lies: the platform's or a merchant's site."""
 
     place_code: str
@@ -59,8 +59,7 @@ class Place:
     longitude_e6: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """How a parcel gets from a place to a country: by whom, at what cost in the network's currency, in how many days."""
 
     place_code: str
@@ -80,8 +79,7 @@ class Lane:
         return self.base_minor + -(-weight_g * self.per_kg_minor // 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class SourcingAsk:
+class SourcingAsk(Struct, frozen=True):
     """One line that wants a place."""
 
     merchant_id: uuid.UUID
@@ -98,8 +96,7 @@ class SourcingAsk:
     speed_code: str = Speed.STANDARD
 
 
-@dataclass(frozen=True, slots=True)
-class FreeStock:
+class FreeStock(Struct, frozen=True):
     """Units that may be promised at a place."""
 
     owner_id: uuid.UUID
@@ -109,8 +106,7 @@ class FreeStock:
     free: int
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A place that was looked at for a line, with what was found."""
 
     place_code: str
@@ -120,8 +116,7 @@ class Candidate:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Units of a line that one place will serve."""
 
     place: Place
@@ -130,8 +125,7 @@ class Part:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sourced:
+class Sourced(Struct, frozen=True):
     """The decision for one line; without parts it could not be served, and `free` says how many units are left."""
 
     parts: tuple[Part, ...]
@@ -139,8 +133,7 @@ class Sourced:
     free: int
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """All places and lanes, read once and asked many times."""
 
     places: Mapping[str, Place]
@@ -285,8 +278,7 @@ def take_parts(shelf: Shelf, ask: SourcingAsk, parts: Iterable[Part]) -> None:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """What is promised: the last instant of hand-over and the dates between which the parcel arrives."""
 
     ship_by_at: datetime

@@ -2,16 +2,15 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.sourcing.model import Place
 
 
-@dataclass(frozen=True, slots=True)
-class _SeedPlace:
+class _SeedPlace(Struct, frozen=True):
     """A place of the seed file; `merchant` is the code of the merchant whose site it is."""
 
     place_code: str
@@ -25,8 +24,7 @@ class _SeedPlace:
     merchant: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _SeedPlaces:
+class _SeedPlaces(Struct, frozen=True):
     note: str
     places: tuple[_SeedPlace, ...]
 

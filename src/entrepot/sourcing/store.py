@@ -3,8 +3,9 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
@@ -25,8 +26,7 @@ _LANE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LineDecision:
+class LineDecision(Struct, frozen=True):
     """The candidates that were looked at for one order line."""
 
     merchant_id: uuid.UUID

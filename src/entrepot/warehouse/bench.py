@@ -7,8 +7,10 @@ be graded differently; none is graded twice.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.ids import derived_id
 from entrepot.base.quantity import require_positive
@@ -41,8 +43,7 @@ from entrepot.warehouse.store_bench import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnReceipt:
+class ReturnReceipt(Struct, frozen=True):
     """Units of one return line that arrived at a place; the lot is known where the shipped lot was."""
 
     merchant_id: uuid.UUID
@@ -57,8 +58,7 @@ class ReturnReceipt:
     customs_status: str = FREE
 
 
-@dataclass(frozen=True, slots=True)
-class GradeReport:
+class GradeReport(Struct, frozen=True):
     """What a grader found about some units of a return line, and what happens to them."""
 
     merchant_id: uuid.UUID
@@ -74,16 +74,14 @@ class GradeReport:
     evidence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptWork:
+class ReceiptWork(Struct, frozen=True):
     """One answer per receipt, in order, and the stock moves for the book."""
 
     answers: list[Recorded]
     moves: list[StockMove]
 
 
-@dataclass(frozen=True, slots=True)
-class GradeWork:
+class GradeWork(Struct, frozen=True):
     """One outcome per report, in order (`differs`: more units than wait), and the stock moves for the book."""
 
     outcomes: list[StepOutcome]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from msgspec import Struct
+
 from entrepot.warehouse.model import FREE, NO_LOT, SELLABLE, BinZone, Goods, LineCount, OrderRef, PickTask, WorkLine, bin_spot
 
 _LAST_SEQUENCE: Final = 2**31
@@ -18,8 +20,7 @@ SpotKey = tuple[str, str]
 _GoodsKey = tuple[uuid.UUID, uuid.UUID, uuid.UUID, str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class StockInBin:
+class StockInBin(Struct, frozen=True):
     """Units that the stock book holds in one spot of a place."""
 
     merchant_id: uuid.UUID
@@ -33,8 +34,7 @@ class StockInBin:
     customs_status: str = FREE
 
 
-@dataclass(frozen=True, slots=True)
-class BinOrder:
+class BinOrder(Struct, frozen=True):
     """What decides which spot comes first: the walk through the bins and the expiry of the lots."""
 
     sequences: Mapping[SpotKey, int]
@@ -42,8 +42,7 @@ class BinOrder:
     on: date
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(Struct, frozen=True):
     """Tasks that take units from spots, and the units that no spot holds, by order."""
 
     tasks: dict[OrderRef, list[PickTask]]
@@ -112,8 +111,7 @@ def take_back(available: Sequence[tuple[PickTask, int]], quantity: int) -> list[
     return chosen
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(Struct, frozen=True):
     """A bin of a place; `capacity_mm3` is what fits, `pick_sequence` where the picker's walk passes it."""
 
     place_code: str
@@ -123,8 +121,7 @@ class Bin:
     pick_sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class StowNeed:
+class StowNeed(Struct, frozen=True):
     """Units of one inbound line that wait at the dock for a bin."""
 
     plan_id: uuid.UUID
@@ -135,16 +132,14 @@ class StowNeed:
     unit_volume_mm3: int
 
 
-@dataclass(frozen=True, slots=True)
-class BinContent:
+class BinContent(Struct, frozen=True):
     """What a bin holds already, with the volume of one unit."""
 
     stock: StockInBin
     unit_volume_mm3: int
 
 
-@dataclass(frozen=True, slots=True)
-class StowChoice:
+class StowChoice(Struct, frozen=True):
     """Units of a need and the bin they go to; no bin means that no bin of the place has room."""
 
     need: StowNeed

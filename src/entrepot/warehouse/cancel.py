@@ -5,8 +5,9 @@ exactly how many units of each line will not leave, so that the caller gives bac
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from entrepot.base.sql import Conn
 from entrepot.warehouse.model import (

@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.base.quantity import volume_mm3
 from entrepot.warehouse.model import LineCount, OrderRef, UnknownItemMeasureError
 
 
-@dataclass(frozen=True, slots=True)
-class UnitMeasure:
+class UnitMeasure(Struct, frozen=True):
     """Weight and outer sides of one unit."""
 
     weight_g: int
@@ -23,8 +23,7 @@ class UnitMeasure:
         return volume_mm3(self.length_mm, self.width_mm, self.height_mm)
 
 
-@dataclass(frozen=True, slots=True)
-class Carton:
+class Carton(Struct, frozen=True):
     """A carton with its inner sides, its own weight and the weight it bears."""
 
     carton_code: str
@@ -45,8 +44,7 @@ class Carton:
         return volume_mm3(self.length_mm, self.width_mm, self.height_mm)
 
 
-@dataclass(frozen=True, slots=True)
-class PackedParcel:
+class PackedParcel(Struct, frozen=True):
     """What was packed for an order: number and kind of cartons, and the weight of everything with the cartons."""
 
     order: OrderRef

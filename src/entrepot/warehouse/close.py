@@ -6,8 +6,9 @@ up, it is lost on the platform's account, from transit to lost.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from entrepot.base.sql import Conn
 from entrepot.warehouse.inbound import (

@@ -8,9 +8,11 @@ out of the old condition, into the new one.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.quantity import require_positive
@@ -47,8 +49,7 @@ class ReasonMissingError(RefusedInputError):
     """An adjustment needs its reason in words; staff add it."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlindCount:
+class BlindCount(Struct, frozen=True):
     """What a counter saw of some goods in one spot, and what the book held there at that time."""
 
     count_id: uuid.UUID
@@ -71,8 +72,7 @@ class BlindCount:
         return MISPLACED if self.difference < 0 else TURNED_UP
 
 
-@dataclass(frozen=True, slots=True)
-class Adjustment:
+class Adjustment(Struct, frozen=True):
     """Units that a spot has more (positive) or fewer (negative) than the book, with a ledger code and a reason in words."""
 
     adjustment_id: uuid.UUID
@@ -86,8 +86,7 @@ class Adjustment:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionChange:
+class ConditionChange(Struct, frozen=True):
     """Units in a spot that are in another condition than before, such as damaged on the floor."""
 
     change_id: uuid.UUID
@@ -103,8 +102,7 @@ class ConditionChange:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AdjustmentWork:
+class AdjustmentWork(Struct, frozen=True):
     """One answer per input, in order, and the stock moves for the book."""
 
     answers: list[Recorded]

@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.quantity import require_positive
@@ -51,16 +53,14 @@ class Liability(StrEnum):
     PLATFORM = "platform"
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRef:
+class PlanRef(Struct, frozen=True):
     """Names an inbound plan."""
 
     merchant_id: uuid.UUID
     plan_id: uuid.UUID
 
 
-@dataclass(frozen=True, slots=True)
-class NewInboundLine:
+class NewInboundLine(Struct, frozen=True):
     """Units of one stock item and lot that a merchant means to send."""
 
     line_no: int
@@ -70,8 +70,7 @@ class NewInboundLine:
     expires_on: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InboundLeg:
+class InboundLeg(Struct, frozen=True):
     """One leg with planned and actual times and its cost in minor units."""
 
     leg_no: int
@@ -87,8 +86,7 @@ class InboundLeg:
     arrived_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InboundBox:
+class InboundBox(Struct, frozen=True):
     """A box of a plan; contents by line number where the merchant told them."""
 
     box_no: int
@@ -96,8 +94,7 @@ class InboundBox:
     contents: dict[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewPlan:
+class NewPlan(Struct, frozen=True):
     """What a merchant announces to send to one place."""
 
     merchant_id: uuid.UUID
@@ -119,8 +116,7 @@ class NewPlan:
         return PlanRef(self.merchant_id, self.plan_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """An inbound plan as stored."""
 
     ref: PlanRef
@@ -136,8 +132,7 @@ class Plan:
     ended_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class InboundLine:
+class InboundLine(Struct, frozen=True):
     """A line as stored: announced = good + damaged + not delivered once closed; over is what came beyond."""
 
     ref: PlanRef
@@ -171,8 +166,7 @@ class InboundLine:
         return self.received_good + self.over_good - self.stowed_good
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """How one dock scan divides: within the announcement and beyond it, good and damaged."""
 
     good: int
@@ -264,8 +258,7 @@ def _require_legs(kinds: Sequence[LegKind]) -> None:
         raise LegsIncompleteError("legs", [str(kind) for kind in kinds], "List pickup, an ocean, air, rail or road leg, and delivery.")
 
 
-@dataclass(frozen=True, slots=True)
-class UndeliveredLine:
+class UndeliveredLine(Struct, frozen=True):
     """Announced units of a closed plan that never reached the dock, and who bears them."""
 
     line_no: int
@@ -274,8 +267,7 @@ class UndeliveredLine:
     liability: Liability
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStep:
+class PlanStep(Struct, frozen=True):
     """The result of one step for one plan."""
 
     ref: PlanRef
@@ -284,8 +276,7 @@ class PlanStep:
     undelivered: tuple[UndeliveredLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlanWork:
+class PlanWork(Struct, frozen=True):
     """One step per plan asked, in the order asked, and the stock moves for the book."""
 
     steps: list[PlanStep]

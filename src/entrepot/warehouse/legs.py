@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, columns, execute_counted
 
 
-@dataclass(frozen=True, slots=True)
-class LegReport:
+class LegReport(Struct, frozen=True):
     """Actual times of one leg, as far as the carrier knows them."""
 
     merchant_id: uuid.UUID

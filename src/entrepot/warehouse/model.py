@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import RefusedInputError, UnknownReferenceError
 from entrepot.base.states import declare_states
@@ -97,8 +98,7 @@ class CauseKind(StrEnum):
     CONDITION = "change_condition"
 
 
-@dataclass(frozen=True, slots=True)
-class StockMove:
+class StockMove(Struct, frozen=True):
     """Units that the floor moved; moves with one (merchant, cause_kind, cause_id) belong to one posting and are proposed once."""
 
     merchant_id: uuid.UUID
@@ -121,8 +121,7 @@ class StockMove:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Goods:
+class Goods(Struct, frozen=True):
     """Which units are meant: owner, stock item, lot, condition and customs status, without where they are."""
 
     merchant_id: uuid.UUID
@@ -133,8 +132,7 @@ class Goods:
     customs_status: str = FREE
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why units move: the verb, its subject, the time and a reason in words."""
 
     kind: CauseKind
@@ -267,16 +265,14 @@ class StepOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRef:
+class OrderRef(Struct, frozen=True):
     """Names a fulfilment order."""
 
     merchant_id: uuid.UUID
     fulfilment_order_id: uuid.UUID
 
 
-@dataclass(frozen=True, slots=True)
-class LineCount:
+class LineCount(Struct, frozen=True):
     """Units of one part of an order line."""
 
     line_no: int
@@ -285,8 +281,7 @@ class LineCount:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderStep:
+class OrderStep(Struct, frozen=True):
     """The result of one step for one fulfilment order: units done per line, units missing per line, and the state afterwards."""
 
     order: OrderRef
@@ -298,16 +293,14 @@ class OrderStep:
     shorts: tuple[LineCount, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FloorWork:
+class FloorWork(Struct, frozen=True):
     """What a verb did: one step per order asked, in the order asked, and the stock moves for the book."""
 
     steps: list[OrderStep]
     moves: list[StockMove]
 
 
-@dataclass(frozen=True, slots=True)
-class NewFulfilmentLine:
+class NewFulfilmentLine(Struct, frozen=True):
     """Units of one part of an order line to be fulfilled from this place."""
 
     line_no: int
@@ -319,8 +312,7 @@ class NewFulfilmentLine:
     customs_status: str = FREE
 
 
-@dataclass(frozen=True, slots=True)
-class NewFulfilmentOrder:
+class NewFulfilmentOrder(Struct, frozen=True):
     """Work for a place: everything of one consignment, or of one removal or transfer."""
 
     merchant_id: uuid.UUID
@@ -334,8 +326,7 @@ class NewFulfilmentOrder:
     lines: tuple[NewFulfilmentLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkLine:
+class WorkLine(Struct, frozen=True):
     """One line of a fulfilment order as the floor sees it; `to_pick` is what is neither picked, short nor cancelled."""
 
     order: OrderRef
@@ -349,8 +340,7 @@ class WorkLine:
     to_pick: int
 
 
-@dataclass(frozen=True, slots=True)
-class PickTask:
+class PickTask(Struct, frozen=True):
     """Units of one line to be taken from one spot and lot; what was picked and not put back is held for the order."""
 
     order: OrderRef

@@ -6,8 +6,9 @@ staged for the carrier.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.warehouse.cartons import MeasureKey, PackedParcel, UnitMeasure, choose_carton
@@ -30,16 +31,14 @@ from entrepot.warehouse.store_outbound import lock_orders, read_tasks, update_li
 from entrepot.warehouse.work import held_by_line, is_same_packing, judge_orders, ready, with_twins
 
 
-@dataclass(frozen=True, slots=True)
-class PackScan:
+class PackScan(Struct, frozen=True):
     """What the packer scanned for an order, by line and part."""
 
     order: OrderRef
     lines: tuple[LineCount, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PackWork:
+class PackWork(Struct, frozen=True):
     """One step per order asked, in the order asked, the stock moves for the book, and the parcels that were packed."""
 
     steps: list[OrderStep]

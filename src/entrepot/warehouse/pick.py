@@ -7,8 +7,9 @@ so that the reservations of the missing units can be closed and the buyer told.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.warehouse.binning import Allocation, BinOrder, StockInBin, allocate_bins
@@ -48,8 +49,7 @@ LATER_THAN_PICKING = (WorkState.PICKED, WorkState.PACKED, WorkState.HANDED_OVER,
 LATER_THAN_PICKED = (WorkState.PACKED, WorkState.HANDED_OVER, WorkState.SHORT)
 
 
-@dataclass(frozen=True, slots=True)
-class MissingUnits:
+class MissingUnits(Struct, frozen=True):
     """Units of one task that the picker did not find."""
 
     line_no: int
@@ -58,8 +58,7 @@ class MissingUnits:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class PickReport:
+class PickReport(Struct, frozen=True):
     """A picker is done with an order; everything was taken as directed but the missing units."""
 
     order: OrderRef
@@ -129,8 +128,7 @@ async def confirm_picks(conn: Conn, reports: Sequence[PickReport], at: datetime)
     return FloorWork(with_twins(steps), moves)
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
+class Picked(Struct, frozen=True):
     """What an order has after picking: its tasks, what is held and short by line, and the state that follows."""
 
     order: WorkOrder

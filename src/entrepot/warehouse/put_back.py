@@ -7,8 +7,11 @@ opened for a part: such an order is cancelled as a whole, or returned later.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.quantity import require_positive
 from entrepot.base.sql import Conn
@@ -44,8 +47,7 @@ _LineKey = tuple[int, int]
 _TaskKey = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
+class PutBack(Struct, frozen=True):
     """Units of one part of a line that shall not leave after all; the request's id makes a replay known."""
 
     request_id: uuid.UUID

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, Row, columns, fetch
 from entrepot.warehouse.inbound import InboundLeg, InboundLine, LegKind, Plan, PlanRef
@@ -13,8 +14,7 @@ from entrepot.warehouse.store_inbound import LINE_COLUMNS, PLAN_COLUMNS, inbound
 from entrepot.warehouse.store_outbound import tasks_from
 
 
-@dataclass(frozen=True, slots=True)
-class StateCount:
+class StateCount(Struct, frozen=True):
     """How many documents of a place are in a state."""
 
     place_code: str
@@ -22,8 +22,7 @@ class StateCount:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueEntry:
+class QueueEntry(Struct, frozen=True):
     """A fulfilment order as a queue or a page shows it."""
 
     order: OrderRef
@@ -42,8 +41,7 @@ class QueueEntry:
     weight_g: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class LineRecord:
+class LineRecord(Struct, frozen=True):
     """A line of a fulfilment order with all its counts."""
 
     order: OrderRef
@@ -57,8 +55,7 @@ class LineRecord:
     packed: int
 
 
-@dataclass(frozen=True, slots=True)
-class PackedQuantity:
+class PackedQuantity(Struct, frozen=True):
     """Units of an order line packed in one consignment."""
 
     merchant_id: uuid.UUID

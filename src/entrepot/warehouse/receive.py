@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
+
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.sql import Conn
 from entrepot.warehouse.inbound import (
@@ -51,8 +53,7 @@ class NothingScannedError(RefusedInputError):
     """A dock scan counts at least one unit, and never fewer than none; the receiver counts again."""
 
 
-@dataclass(frozen=True, slots=True)
-class DockScan:
+class DockScan(Struct, frozen=True):
     """One reading at the dock: units of a line, good and damaged, perhaps out of a numbered box."""
 
     key: ScanKey
@@ -76,8 +77,7 @@ class DockScan:
         return Scan(self.key, ScanKind.DOCK, self.at, self.merchant_id, self.plan_id, content)
 
 
-@dataclass(frozen=True, slots=True)
-class DockResult:
+class DockResult(Struct, frozen=True):
     """What a dock scan counted: within the announcement and beyond it."""
 
     scan: DockScan
@@ -85,8 +85,7 @@ class DockResult:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DockWork:
+class DockWork(Struct, frozen=True):
     """One result per scan, in order, and the stock moves for the book."""
 
     results: list[DockResult]

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from entrepot.base.ids import derived_id
 
@@ -32,8 +33,7 @@ class ScanOutcome(StrEnum):
     UNKNOWN_BIN = "unknown_bin"
 
 
-@dataclass(frozen=True, slots=True)
-class ScanKey:
+class ScanKey(Struct, frozen=True):
     """Where and by which device, and the device's own count."""
 
     place_code: str
@@ -46,8 +46,7 @@ class ScanKey:
         return derived_id("scan", self.place_code, self.device_code, self.sequence_no)
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(Struct, frozen=True):
     """One reading of a device about a merchant's plan, fulfilment order or return; `content` says the rest in one canonical text."""
 
     key: ScanKey

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, columns, execute, fetch
 
@@ -12,8 +13,7 @@ ReturnLineKey = tuple[uuid.UUID, uuid.UUID, int]
 """Merchant, return and line."""
 
 
-@dataclass(frozen=True, slots=True)
-class BenchLine:
+class BenchLine(Struct, frozen=True):
     """Units of a return line on the bench; `graded` of them have been graded."""
 
     merchant_id: uuid.UUID
@@ -29,8 +29,7 @@ class BenchLine:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class GradeRow:
+class GradeRow(Struct, frozen=True):
     """A grade as stored."""
 
     merchant_id: uuid.UUID
@@ -52,8 +51,7 @@ class GradeRow:
         return (self.merchant_id, self.return_id, self.line_no, self.grade_no)
 
 
-@dataclass(frozen=True, slots=True)
-class CountRow:
+class CountRow(Struct, frozen=True):
     """A blind count of one spot as stored, with what the book held then."""
 
     place_code: str
@@ -72,8 +70,7 @@ class CountRow:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AdjustmentRow:
+class AdjustmentRow(Struct, frozen=True):
     """One signed difference of an adjustment as stored."""
 
     merchant_id: uuid.UUID

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.sql import Conn, Row, columns, execute, fetch
 from entrepot.warehouse.cartons import PackedParcel
@@ -16,8 +17,7 @@ _ASKED: Final = """(select distinct * from unnest(%(merchant_id)b::uuid[], %(ful
 _REF: Final = ("merchant_id", "fulfilment_order_id")
 
 
-@dataclass(frozen=True, slots=True)
-class LineSettlement:
+class LineSettlement(Struct, frozen=True):
     """Final counts of one line after picking."""
 
     order: OrderRef
@@ -283,8 +283,7 @@ async def update_orders_packed(conn: Conn, parcels: Sequence[PackedParcel], at: 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PartCancellation:
+class PartCancellation(Struct, frozen=True):
     """Units of a line that shall not leave; `unpicked` of them had been picked."""
 
     request_id: uuid.UUID

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
+
 from entrepot.base.quantity import require_positive
 from entrepot.base.sql import Conn
 from entrepot.warehouse.binning import StowNeed
@@ -31,8 +33,7 @@ from entrepot.warehouse.store_floor import insert_scans, read_pick_sequences, re
 from entrepot.warehouse.store_inbound import InboundLineKey, lock_plans, read_inbound_lines, read_plans_of, update_inbound_lines
 
 
-@dataclass(frozen=True, slots=True)
-class StowScan:
+class StowScan(Struct, frozen=True):
     """One reading at a bin: units of an inbound line in a condition that now lie there."""
 
     key: ScanKey
@@ -56,16 +57,14 @@ class StowScan:
         return Scan(self.key, ScanKind.STOW, self.at, self.merchant_id, self.plan_id, content)
 
 
-@dataclass(frozen=True, slots=True)
-class StowResult:
+class StowResult(Struct, frozen=True):
     """What became of a stow scan."""
 
     scan: StowScan
     outcome: ScanOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class StowWork:
+class StowWork(Struct, frozen=True):
     """One result per scan, in order, and the stock moves for the book."""
 
     results: list[StowResult]

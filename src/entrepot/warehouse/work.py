@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.warehouse.model import WORK_STATES, LineCount, OrderRef, OrderStep, PickTask, StepOutcome, WorkLine, WorkState
 
 
-@dataclass(frozen=True, slots=True)
-class WorkOrder:
+class WorkOrder(Struct, frozen=True):
     """A fulfilment order as far as a step needs it."""
 
     ref: OrderRef
@@ -17,8 +18,7 @@ class WorkOrder:
     state: WorkState
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Whether an order may take a step now, and the order if it is known."""
 
     ref: OrderRef

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.ids import derived_id
@@ -38,8 +39,7 @@ UNITS_PER_ITEM = 900
 _LINES_PER_PLAN = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """A buyer of the world; a buyer in mainland China has a verified identity."""
 
     person_id: uuid.UUID
@@ -47,8 +47,7 @@ class Person:
     identity_id: uuid.UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class WorldGround:
+class WorldGround(Struct, frozen=True):
     """What the world's actors know from the beginning."""
 
     house: DemoHouse

@@ -3,9 +3,10 @@
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.time import next_working_day
 from entrepot.world.order_drafts import BusinessDay, OrderDraft, ReturnDraft
@@ -21,24 +22,21 @@ OrderKey = tuple[date, str]
 """Date and number of an order of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """Units by SKU that come in for the week that begins on a Monday."""
 
     for_week_of: date
     units: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """A return whose units of one order are asked back long before they are there."""
 
     draft: ReturnDraft
     order_key: OrderKey
 
 
-@dataclass(frozen=True, slots=True)
-class ImportStep:
+class ImportStep(Struct, frozen=True):
     """One step of an import: a business day of the file, or a day after the last one on which parcels still arrive."""
 
     day: BusinessDay
@@ -47,8 +45,7 @@ class ImportStep:
     asking: tuple[Asking, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Struct, frozen=True):
     """All steps of an import, the stock that is there before the first, and the orders by date and number."""
 
     opening: tuple[Incoming, ...]

@@ -3,9 +3,10 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.ids import derived_id
@@ -63,8 +64,7 @@ AHEAD: Final = timedelta(days=7)
 _BANK_DIGITS: Final = "0000"
 
 
-@dataclass(frozen=True, slots=True)
-class Shop:
+class Shop(Struct, frozen=True):
     """A merchant that is ready to sell what the file names, and where each model's units lie."""
 
     terms: ImportTerms

@@ -2,9 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.batching import chunks
@@ -68,8 +71,7 @@ class Refusals:
             self.reasons.setdefault(line.line_no, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checkout:
+class _Checkout(Struct, frozen=True):
     """Lines of one order of the file that are bought together; the carriage goes with the first of them."""
 
     request: OrderRequest

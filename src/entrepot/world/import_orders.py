@@ -9,11 +9,13 @@ import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway, GatewayHabits

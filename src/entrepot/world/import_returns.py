@@ -5,9 +5,10 @@ A buyer asks in time even where the file has the goods back months later: the wi
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.aftersales.model import ReturnUnits
 from entrepot.base.actor import Actor, ActorKind
@@ -38,8 +39,7 @@ _PART: Final = 1
 """All units of a SKU lie at one place, so that every line is served in one part."""
 
 
-@dataclass(frozen=True, slots=True)
-class LineRef:
+class LineRef(Struct, frozen=True):
     """An order line in the books."""
 
     merchant_id: uuid.UUID
@@ -47,8 +47,7 @@ class LineRef:
     line_no: int
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBack:
+class TakenBack(Struct, frozen=True):
     """Units of an order line that go back, by which return and line of the file, and when they were sold."""
 
     ref: LineRef
@@ -58,8 +57,7 @@ class TakenBack:
     line: FileLine
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(Struct, frozen=True):
     """A wish, and its units by model, in the order in which the RMAs are numbered."""
 
     wish: ReturnWish

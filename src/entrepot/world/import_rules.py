@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Final
+
+from msgspec import Struct, field
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
@@ -36,8 +37,7 @@ def reason_of(refusal: EntrepotError) -> str:
     return str(LineReason.DESTINATION_NOT_SERVED) if isinstance(refusal, NotEnoughUnitsError) else refusal.code
 
 
-@dataclass(frozen=True, slots=True)
-class SaleRules:
+class SaleRules(Struct, frozen=True):
     """Decides sales alone, line by line; lines of one kind and day are decided once, unless their value makes a difference."""
 
     reference: Reference

@@ -1,9 +1,9 @@
 """How far an import of orders has come: one row per file, written in the transaction of each step, so that a killed import goes on where it was."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 
+from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from entrepot.base.sql import Conn, execute, execute_counted, fetch
@@ -11,8 +11,7 @@ from entrepot.base.sql import Conn, execute, execute_counted, fetch
 _IMPORT = "content_hash, merchant_code, file_name, options, today_on, began_at, steps_done, finished_at, counts"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImport:
+class StoredImport(Struct, frozen=True):
     """An import as it stands: what was asked for, the business date on which it began, the steps done and what they counted."""
 
     content_hash: str

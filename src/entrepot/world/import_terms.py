@@ -5,7 +5,6 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from entrepot.base.errors import ConflictError, RefusedInputError, UnknownReferenceError
 from entrepot.catalogue.model import check_classification
@@ -48,8 +48,7 @@ class ImportRunsAlreadyError(ConflictError):
     """Another program does the same import in this moment; let it finish."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductDefaults:
+class ProductDefaults(Struct, frozen=True):
     """What every product of the file is taken to be like: measures of one unit, category, classification, cost in per cent of the price."""
 
     category_code: str
@@ -62,8 +61,7 @@ class ProductDefaults:
     cost_percent: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImportDefaults:
+class ImportDefaults(Struct, frozen=True):
     """What the file does not say: the store, its country, currency and time zone, the spread over models, the products."""
 
     marketplace_code: str
@@ -74,16 +72,14 @@ class ImportDefaults:
     product: ProductDefaults
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(Struct, frozen=True):
     """HS code and origin that a merchant declares for one SKU."""
 
     hs_code: str
     origin_country_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImportTerms:
+class ImportTerms(Struct, frozen=True):
     """One import as it was asked for; `shares` spread SKUs over models, `classes` hold what the merchant declared by SKU."""
 
     path: Path

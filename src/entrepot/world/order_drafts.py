@@ -1,17 +1,17 @@
 """The accepted lines of an order file, grouped as they are played: business days with orders, returns and adjustments; products and buyers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
+
+from msgspec import Struct
 
 from entrepot.world.order_lines import ANONYMOUS, Classified, FileLine, ReturnedLine
 
 Counted = TypeVar("Counted", str, int)
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDraft:
+class OrderDraft(Struct, frozen=True):
     """An order of the file: number, day, time of its first sale, buyer, destination, its sales and its carriage."""
 
     order_number: str
@@ -23,8 +23,7 @@ class OrderDraft:
     charges: tuple[FileLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnDraft:
+class ReturnDraft(Struct, frozen=True):
     """A return of the file: number, day, time, buyer and its lines with the sales they take back."""
 
     order_number: str
@@ -34,8 +33,7 @@ class ReturnDraft:
     lines: tuple[ReturnedLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BusinessDay:
+class BusinessDay(Struct, frozen=True):
     """What happened on one date of the shop; orders come before returns, since a return takes back an earlier sale."""
 
     on: date
@@ -44,8 +42,7 @@ class BusinessDay:
     adjustments: tuple[FileLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ProductDraft:
+class ProductDraft(Struct, frozen=True):
     """A product of the file: its most frequent text and price (ties to the earlier), units sold, first sale (None: only adjusted)."""
 
     sku: str
@@ -55,8 +52,7 @@ class ProductDraft:
     first_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class BuyerDraft:
+class BuyerDraft(Struct, frozen=True):
     """A buyer of the file and the country of the first accepted order."""
 
     buyer_key: str

@@ -15,7 +15,6 @@ import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -23,6 +22,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct, field
 
 from entrepot.base.errors import RefusedInputError, UnknownReferenceError
 from entrepot.base.money import decimals_of
@@ -103,8 +104,7 @@ class DateMode(StrEnum):
     KEEP = "keep"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Struct, frozen=True):
     """How to read a file; `today` is the business date on which the import began, so that a resumed import reads the same."""
 
     today: date
@@ -119,8 +119,7 @@ class ReadOptions:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """What the bytes of a file say: encoding, hash of the content, and whether its last line is ended."""
 
     encoding: str
@@ -128,8 +127,7 @@ class FileFacts:
     is_last_line_ended: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """The column names as found, the delimiter, and the position of each meaning."""
 
     names: tuple[str, ...]
@@ -137,8 +135,7 @@ class Header:
     positions: Mapping[str, int]
 
 
-@dataclass(slots=True)
-class _Lines:
+class _Lines(Struct):
     """What the records of a file hold, in the file's order, while they are being read."""
 
     header: Header
@@ -160,16 +157,14 @@ class _Lines:
         return well_formed + sum((line.value for line in self.refused), Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedFile:
+class CheckedFile(Struct, frozen=True):
     """A whole file whose bytes, header and fields are in order."""
 
     facts: FileFacts
     read: _Lines
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFile:
+class ReadFile(Struct, frozen=True):
     """A whole file, read and decided; money in minor units of `currency`, refused value exact in major units."""
 
     facts: FileFacts

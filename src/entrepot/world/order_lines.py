@@ -12,7 +12,6 @@ The first rule that applies decides, and a line is decided alone (a bad line doe
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +19,7 @@ from typing import Final, cast
 from zoneinfo import ZoneInfo
 
 from babel import Locale
+from msgspec import Struct, field
 
 from entrepot.base.money import decimals_of
 
@@ -73,8 +73,7 @@ class LineReason(StrEnum):
     RETURN_WITHOUT_SALE = "return_without_sale"
 
 
-@dataclass(frozen=True, slots=True)
-class RawLine:
+class RawLine(Struct, frozen=True):
     """The texts of one line by meaning; `line_no` is the line of the file on which the record ends, the header being 1."""
 
     line_no: int
@@ -88,8 +87,7 @@ class RawLine:
     country: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileLine:
+class FileLine(Struct, frozen=True):
     """A line whose form is right; quantity is signed as written, `country_code` is empty when the country is unknown."""
 
     line_no: int
@@ -114,8 +112,7 @@ class FileLine:
         return self.order_number[:1] in {"C", "c"}
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedLine:
+class RefusedLine(Struct, frozen=True):
     """A line that is not imported: why, and its signed value in major units (zero where quantity or price cannot be read)."""
 
     line_no: int
@@ -123,16 +120,14 @@ class RefusedLine:
     value: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class SoldPart:
+class SoldPart(Struct, frozen=True):
     """Units of one earlier sale that a return takes back."""
 
     sale: FileLine
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnedLine:
+class ReturnedLine(Struct, frozen=True):
     """A return and the earlier sales it takes back, latest first."""
 
     line: FileLine
@@ -149,8 +144,7 @@ class ReturnedLine:
         return sum(part.quantity * part.sale.price_minor for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(Struct, frozen=True):
     """All lines of a file by what they are, each list in the order of time."""
 
     sales: list[FileLine]
@@ -236,8 +230,7 @@ def read_local_at(text: str, date_format: str, zone: ZoneInfo) -> datetime | Non
     return at if at.year in _YEARS else None
 
 
-@dataclass(frozen=True, slots=True)
-class LineForm:
+class LineForm(Struct, frozen=True):
     """How to read the texts of a file: currency, country names, zone and pattern of its dates; it remembers texts that repeat."""
 
     currency: str
@@ -340,8 +333,7 @@ def shift_lines(lines: Sequence[FileLine], shift_days: int, zone: ZoneInfo) -> l
     return shifted
 
 
-@dataclass(slots=True)
-class _Sold:
+class _Sold(Struct):
     """Earlier accepted sales by (buyer, SKU), and what came back of them; only where the file holds a return at all."""
 
     wanted: frozenset[tuple[str, str]]
@@ -389,8 +381,7 @@ def _reason_of_place(line: FileLine, served_countries: frozenset[str] | None) ->
     return None if is_served else LineReason.DESTINATION_NOT_SERVED
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(Struct, frozen=True):
     """Decides lines one after the other and keeps what later ones need: earlier sales, and whose each order is."""
 
     served_countries: frozenset[str] | None

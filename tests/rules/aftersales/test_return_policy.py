@@ -1,9 +1,9 @@
 """Until when goods may come back."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from entrepot.aftersales.model import GRADE_DISPOSITIONS, RETURN_STATES, GradeCode
 from entrepot.aftersales.policy import (

@@ -1,8 +1,8 @@
 import asyncio
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.customs import OTHER_PERSON, cbec_declaration, documents
 
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway, GatewayHabits, document_mismatch

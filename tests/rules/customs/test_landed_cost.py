@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.customs import BOOK, ON, ask, book_with, goods
 
 from entrepot.customs.goods import HsCodeMissingError, HsCodeNotDigitsError, NoRuleCause, NoRuleOnDateError, OriginMissingError

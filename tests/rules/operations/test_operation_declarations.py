@@ -1,8 +1,7 @@
 """What the four declarations say, row by row, and that a declaration that is not total does not load."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from entrepot.base.errors import BrokenDeclarationError
 from entrepot.operations.fba import FBA

@@ -1,7 +1,8 @@
 """The matrix as text, JSON and page."""
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from entrepot.operations.document import as_document, as_page, as_text
 from entrepot.operations.model import STEP_LEGS, Step

@@ -1,8 +1,7 @@
 """What the rest of the system asks a plan, and what a registry answers."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from entrepot.base.errors import BrokenDeclarationError
 from entrepot.operations.model import (

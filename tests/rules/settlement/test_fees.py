@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.settlement import FEE_BOOK, OFF_PEAK, ON, unit
 
 from entrepot.base.errors import BrokenDeclarationError

@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.settlement import ON, RATES, TAX_BOOK, sale
 
 from entrepot.base.money import Rounding

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.warehouse import MERCHANT, REGISTERED, inbound_line, plan, unified_legs
 
 from entrepot.base.quantity import QuantityNotPositiveError

@@ -1,8 +1,7 @@
 """Refunds stand once per cause, and the law finds those without one."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.aftersales import BENCH, BUYER, MERCHANT, OTHER_MERCHANT, a_refund, a_request, a_step, later, named
 
 from entrepot.aftersales import refunds, returns

@@ -1,8 +1,7 @@
 """Conversations about an order, and the events behind a merchant's figures."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.aftersales import AT, BUYER, MERCHANT, OTHER_MERCHANT, a_message, later, named
 
 from entrepot.aftersales import threads

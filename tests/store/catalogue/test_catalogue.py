@@ -1,10 +1,10 @@
 """Products, stock items and offers on PostgreSQL: exact counts, replays, refusals that change nothing."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.catalogue import (
     AT,
     CATALOGUE_TABLES,

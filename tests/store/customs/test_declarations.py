@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from psycopg import errors
 from tests.factories.customs import AT, BOOK, MERCHANT, ON, PERSON, ask, cbec_declaration, documents, goods, order_id
 

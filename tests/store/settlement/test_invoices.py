@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.settlement import AT, MERCHANT, OTHER, PLATFORM, order_id
 
 from entrepot.base.sql import execute, fetch

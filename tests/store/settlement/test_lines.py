@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.settlement import AT, FEE_BOOK, MERCHANT, OTHER, TAX_BOOK, order_id, sale, unit
 
 from entrepot.base.sql import execute, fetch

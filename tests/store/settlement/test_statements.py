@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.settlement import AT, MERCHANT, ON, OTHER, RATES, closing, same_currency, statement
 
 from entrepot.base.sql import execute, fetch

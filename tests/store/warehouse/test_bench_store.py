@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.factories.warehouse import AT, MERCHANT, PLACE, Shelf, item, stock
 
 from entrepot.base.ids import derived_id

@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.factories.warehouse import AT, MERCHANT, OTHER, PLACE, Shelf, counted, item, line, measures, open_place, order, ref, scan_of, stock
 
 from entrepot.base.ids import derived_id

@@ -3,10 +3,11 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import BrokenDeclarationError
 
@@ -32,8 +33,7 @@ class Phase(StrEnum):
     VOID = "void"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A signed amount on an account: debit positive, credit negative, in minor units."""
 
     account_code: str
@@ -41,8 +41,7 @@ class Entry:
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class MoneyPosting:
+class MoneyPosting(Struct, frozen=True):
     """Entries of one merchant's book that happen together for one cause; posting it again changes nothing."""
 
     merchant_id: uuid.UUID
@@ -58,8 +57,7 @@ class MoneyPosting:
     rate_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The posting or voiding of a posting that waits."""
 
     merchant_id: uuid.UUID
@@ -68,8 +66,7 @@ class Decision:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """What stands on an account, posted and waiting."""
 
     merchant_id: uuid.UUID

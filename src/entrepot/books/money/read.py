@@ -2,16 +2,16 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, fetch
 from entrepot.books.money.model import Balance
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
+class EntryRow(Struct, frozen=True):
     """One journal entry, for people."""
 
     at: datetime

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, fetch, fetch_one
@@ -20,8 +21,7 @@ PAYOUT: Final = "payout"
 """Kind of the posting that pays a closed statement; it belongs to that statement and to no later one."""
 
 
-@dataclass(frozen=True, slots=True)
-class BalancePart:
+class BalancePart(Struct, frozen=True):
     """A sum of entries against the merchant's balance: positive in the merchant's favour, in minor units."""
 
     merchant_id: uuid.UUID

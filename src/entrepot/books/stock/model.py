@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.errors import ConflictError, RefusedInputError
 from entrepot.base.ids import derived_id
@@ -67,8 +68,7 @@ def location_id_of(
     return derived_id(*ids, place_code, spot_code, lot_code, condition_code, customs_status)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """The floor's grain: where units of one stock item of one owner are."""
 
     merchant_id: uuid.UUID
@@ -119,8 +119,7 @@ def at_place(location: Location, place_code: str) -> Location:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """Units that go from one location to another, with their cause."""
 
     source: Location
@@ -128,8 +127,7 @@ class Move:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class StockKey:
+class StockKey(Struct, frozen=True):
     """The orders' grain: availability of a stock item at a place in a condition and customs status."""
 
     merchant_id: uuid.UUID
@@ -141,8 +139,7 @@ class StockKey:
     pool_code: str = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Consumption:
+class Consumption(Struct, frozen=True):
     """Reserved units that leave with a posting."""
 
     merchant_id: uuid.UUID
@@ -152,8 +149,7 @@ class Consumption:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class StockPosting:
+class StockPosting(Struct, frozen=True):
     """Moves of one merchant that happen together for one cause; posting it again changes nothing."""
 
     merchant_id: uuid.UUID
@@ -166,8 +162,7 @@ class StockPosting:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReservationAsk:
+class ReservationAsk(Struct, frozen=True):
     """A wish to hold units for a line until they leave or the hold expires."""
 
     merchant_id: uuid.UUID
@@ -180,16 +175,14 @@ class ReservationAsk:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(Struct, frozen=True):
     """The answer to an ask: whether the units are held, and how many were free if not."""
 
     is_held: bool
     free: int
 
 
-@dataclass(frozen=True, slots=True)
-class Available:
+class Available(Struct, frozen=True):
     """What a place holds and has promised of a stock item."""
 
     key: StockKey
@@ -202,8 +195,7 @@ class Available:
         return self.on_hand - self.reserved
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(Struct, frozen=True):
     """Units of a reservation that the place cannot cover any more."""
 
     merchant_id: uuid.UUID
@@ -213,8 +205,7 @@ class Shortage:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """A merchant's statement of how many units it can sell at a place as of an instant."""
 
     key: StockKey

@@ -2,24 +2,23 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, Row, fetch
 from entrepot.books.stock.model import Available, Location, StockKey
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Units of one stock item at one location."""
 
     location: Location
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class MoveRow:
+class MoveRow(Struct, frozen=True):
     """One journal row, for people."""
 
     at: datetime
@@ -94,8 +93,7 @@ async def read_moves(conn: Conn, merchant_id: uuid.UUID, cause_ids: Sequence[uui
     return [MoveRow(*row) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class UnitTime:
+class UnitTime(Struct, frozen=True):
     """How long units of a stock item lay in a place: unit-seconds over a span, all spots and conditions together."""
 
     merchant_id: uuid.UUID

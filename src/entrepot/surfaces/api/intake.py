@@ -6,13 +6,13 @@ with 503 before memory grows; whoever lost an answer sends the same key again, o
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from entrepot.adapters.payment_provider import payment_method
 from entrepot.base.actor import Actor, ActorKind
@@ -65,8 +65,7 @@ class UnknownKeyError(UnknownReferenceError):
     """No order was placed under this key; it is free to be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request that may be answered: who asks, for which buyer, under which key, for what."""
 
     member: StaffMember

@@ -4,13 +4,13 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Request
 from litestar.datastructures import Cookie, State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
+from msgspec import Struct
 
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.errors import ForbiddenError, UnavailableError
@@ -54,8 +54,7 @@ class HouseNotReadyError(UnavailableError):
     """The house has no marketplaces yet; wait until it has been opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Struct, frozen=True):
     """Whoever sent the request; `secret` is only known to their browser and to us, and every form carries a token made from it."""
 
     member: StaffMember | None

@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
+from msgspec import Struct
 
 from entrepot.adapters.payment_provider import METHODS, PaymentMethod, payment_method
 from entrepot.base.due import Due
@@ -62,8 +62,7 @@ class IdentityNameMissingError(RefusedInputError):
     """The identity number needs the name of its holder beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What the form says: an offer of a store, how many, where to and how paid."""
 
     store: str

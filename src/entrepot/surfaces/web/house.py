@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
+from msgspec import Struct
 
 from entrepot.base.clock_store import read_business_now
 from entrepot.base.sql import Conn
@@ -44,8 +44,7 @@ class OutsideSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """The laws as they were proven, when by the machine's clock, and in how many milliseconds."""
 
     laws: tuple[LawResult, ...]
@@ -74,8 +73,7 @@ class Proofs:
             return self._latest
 
 
-@dataclass(frozen=True, slots=True)
-class House:
+class House(Struct, frozen=True):
     """One process's house."""
 
     database: Database

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from litestar import Response, get
 from litestar.response import ServerSentEvent, ServerSentEventMessage
+from msgspec import Struct
 
 from entrepot.base.audit import Fact, read_latest_facts
 from entrepot.base.due import count_due
@@ -29,8 +29,7 @@ _FEED_PAUSE_S: Final = 1.0
 _BEATS_OF_SILENCE: Final = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """One line of the live feed."""
 
     fact: Fact

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from entrepot.base.audit import Fact, read_acts, read_facts
 from entrepot.base.sql import Conn
@@ -31,8 +32,7 @@ _SHARES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """One line of a timeline: when, what, who, and what else is known; `kind` says which source told it."""
 
     at: datetime
@@ -42,8 +42,7 @@ class Moment:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShownLine:
+class ShownLine(Struct, frozen=True):
     """A line with everything decided about it."""
 
     line: Line
@@ -54,8 +53,7 @@ class ShownLine:
     decision: LineDecision | None
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """Where a part of the buyer's money goes; `width` in thousandths of the whole."""
 
     name: str
@@ -64,8 +62,7 @@ class Share:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShownPosting:
+class ShownPosting(Struct, frozen=True):
     """A posting with its entries."""
 
     posting_id: uuid.UUID
@@ -75,8 +72,7 @@ class ShownPosting:
     entries: tuple[EntryRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OrderView:
+class OrderView(Struct, frozen=True):
     """One order as its page shows it; what only the merchant and the house may know is empty in a buyer's view."""
 
     order: Order

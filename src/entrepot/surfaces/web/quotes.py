@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.ids import derived_id
@@ -24,8 +25,7 @@ _ANY_METHOD: Final = "invoice"
 _WORKING_DAYS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteAsk:
+class QuoteAsk(Struct, frozen=True):
     """So many units of an offer of a store, to a country."""
 
     merchant_id: uuid.UUID
@@ -35,8 +35,7 @@ class QuoteAsk:
     postcode: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Struct, frozen=True):
     """A price to the door in minor units of the store's currency, and the days on which the parcel should arrive."""
 
     currency: str

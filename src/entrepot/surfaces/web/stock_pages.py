@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
+from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.books.stock.read import Held, list_availability, list_locations, list_moves
@@ -25,8 +25,7 @@ _MOST_LOCATIONS: Final = 2000
 _VIEWS: Final = (("available", "Available"), ("balances", "Balances"), ("moves", "Moves"))
 
 
-@dataclass(frozen=True, slots=True)
-class NamedItem:
+class NamedItem(Struct, frozen=True):
     """A stock item as people know it."""
 
     sku: str

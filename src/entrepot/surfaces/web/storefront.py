@@ -3,12 +3,12 @@
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect
+from msgspec import Struct
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
@@ -32,8 +32,7 @@ STORE_COOKIE: Final = "entrepot_store"
 Quantity = Annotated[int, QueryParameter(ge=1, le=_MOST_UNITS)]
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """A product in a list, with what it costs and when it would arrive, or why it cannot be had now."""
 
     hit: SearchHit
@@ -42,8 +41,7 @@ class Card:
     badge: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShownOffer:
+class ShownOffer(Struct, frozen=True):
     """One merchant's offer on a product page."""
 
     offer: CompetingOffer
