@@ -22,7 +22,7 @@ from entrepot.base.idempotency import read_answer
 from entrepot.base.ids import RandomIds, derived_id
 from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock, at_ms
-from entrepot.flows.order_to_cash import PlaceAnswer, place_orders, quote_checkouts, stored_answer
+from entrepot.flows.order_to_cash import PLACED_AGAIN, PlaceAnswer, place_orders, quote_checkouts, stored_answer
 from entrepot.flows.quotes import keep_quotes
 from entrepot.operations.model import Channel
 from entrepot.orders.model import LineAsk, OrderRequest, PaymentState
@@ -130,6 +130,17 @@ class Intake:
         return _order_answer(stored_answer(stored))[1]
 
     async def _place(self, batch: Sequence[Asked]) -> list[Told]:
+        """Place a batch of orders; those whose units went to somebody faster are placed again with what lies elsewhere, a few times."""
+        told = await self._place_once(batch)
+        for _ in range(PLACED_AGAIN):
+            outrun = [number for number, one in enumerate(told) if isinstance(one, PlaceAnswer) and one.is_outrun]
+            if not outrun:
+                break
+            for number, one in zip(outrun, await self._place_once([batch[number] for number in outrun]), strict=True):
+                told[number] = one
+        return [_refusal_or_answer(one) if isinstance(one, PlaceAnswer) else one for one in told]
+
+    async def _place_once(self, batch: Sequence[Asked]) -> list[Told]:
         """Place a batch of orders in one transaction."""
 
         async def work(conn: Conn) -> list[Told]:
@@ -139,7 +150,7 @@ class Intake:
                 requests = await _requests(conn, batch, now)
                 fresh = [one for one in requests if isinstance(one, OrderRequest)]
                 placed = iter(await place_orders(conn, outside, fresh, PROGRAM) if fresh else [])
-                return [_refusal_or_answer(next(placed)) if isinstance(one, OrderRequest) else one for one in requests]
+                return [next(placed) if isinstance(one, OrderRequest) else one for one in requests]
 
         return await self._house.database.writing(work)
 

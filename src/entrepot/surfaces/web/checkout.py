@@ -20,7 +20,7 @@ from entrepot.base.time import at_ms
 from entrepot.catalogue.model import Marketplace, OfferFacts, require_marketplace
 from entrepot.catalogue.store import find_offers
 from entrepot.customs.resident_id import require_resident_id
-from entrepot.flows.order_to_cash import PAY, PlaceAnswer, place_orders, take_payments
+from entrepot.flows.order_to_cash import PAY, PLACED_AGAIN, PlaceAnswer, place_orders, take_payments
 from entrepot.flows.outside import Outside
 from entrepot.operations.model import Channel
 from entrepot.orders.model import LineAsk, OfferNotLiveError, OrderRequest, UnknownOrderError
@@ -114,6 +114,9 @@ async def do_checkout(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Re
     try:
         payment_method(wish.method_code)
         answer = await house.database.writing(place)
+        for _ in range(PLACED_AGAIN):
+            if answer.is_outrun:
+                answer = await house.database.writing(place)
         refusal = answer.refusal
     except RefusedInputError as error:
         refusal = error
