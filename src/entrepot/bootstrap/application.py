@@ -20,6 +20,7 @@ from entrepot.bootstrap.settings import Settings, read_settings
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.api.intake import Intake, is_for_intake
 from entrepot.surfaces.api.wire import Receive, Scope, Send
+from entrepot.surfaces.web.access import EVERYBODY, check_access, open_to, require_declared
 from entrepot.surfaces.web.house import House, Proofs
 from entrepot.surfaces.web.routes import add_security_headers, dependencies, exception_handlers, routes
 
@@ -55,7 +56,7 @@ class PooledDatabase:
         return await in_transaction(self._pool, work)
 
 
-@get("/health", summary="Whether this process and its database answer")
+@get("/health", opt=open_to(EVERYBODY), summary="Whether this process and its database answer")
 async def health(state: State) -> Response[dict[str, str]]:
     """Answer 200 when the database answers within two seconds, else 503."""
     pool: Pool = state.pool
@@ -65,6 +66,13 @@ async def health(state: State) -> Response[dict[str, str]]:
     except (psycopg.Error, PoolTimeout):
         return Response({"status": "unavailable", "database": "unreachable"}, status_code=HTTP_503_SERVICE_UNAVAILABLE)
     return Response({"status": "ok", "database": "ok"}, status_code=HTTP_200_OK)
+
+
+class Metrics(PrometheusController):
+    """The figures of this process; the program listens on loopback, and whoever puts a proxy before it decides who may read them."""
+
+    path = "/metrics"
+    opt = open_to(EVERYBODY)
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -80,8 +88,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
             app.state.intake = Intake(app.state.house, BatchLimits(), _BATCH_SIZE.observe)
             yield
 
-    return Litestar(
-        route_handlers=[health, PrometheusController, *routes()],
+    app = Litestar(
+        route_handlers=[health, Metrics, *routes()],
+        guards=[check_access],
         dependencies=dependencies(),
         exception_handlers=exception_handlers(),
         before_send=[add_security_headers],
@@ -90,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         openapi_config=None,
     )
+    return require_declared(app)
 
 
 def create_server_app(settings: Settings) -> Application:

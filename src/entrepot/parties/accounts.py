@@ -73,6 +73,7 @@ class StaffMember(Struct, frozen=True):
     merchant_id: uuid.UUID | None
     person_id: uuid.UUID | None
     place_code: str | None
+    language_code: str | None = None
 
 
 class SignIn(Struct, frozen=True):

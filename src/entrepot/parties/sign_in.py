@@ -32,7 +32,7 @@ from entrepot.parties.accounts import (
 from entrepot.parties.model import Outcome, require_text, tell_outcomes
 
 _HASHER: Final = PasswordHash((Argon2Hasher(),))
-MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code"
+MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code, s.language_code"
 _TOKEN_BYTES: Final = 32
 
 
@@ -189,4 +189,4 @@ def _verify(password: str, password_hash: str | None) -> bool:
 
 def read_member(row: Row) -> StaffMember:
     """Return the account of a row of the member columns."""
-    return StaffMember(row[0], row[1], row[2], StaffRole(row[3]), row[4], row[5], row[6])
+    return StaffMember(row[0], row[1], row[2], StaffRole(row[3]), row[4], row[5], row[6], row[7])

@@ -10,19 +10,20 @@ from litestar.response import Redirect
 
 from entrepot.base.errors import EntrepotError
 from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visitor_of
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
 
 _HEADLINES: Final = {
-    401: "Please sign in",
-    403: "This page is not yours to see",
-    404: "Nothing here",
-    405: "That is not possible here",
-    409: "That does not fit what is stored",
-    422: "Something needs correcting",
-    500: "Something broke on our side",
-    503: "Not available right now",
+    401: mark("Please sign in"),
+    403: mark("This page is not yours to see"),
+    404: mark("Nothing here"),
+    405: mark("That is not possible here"),
+    409: mark("That does not fit what is stored"),
+    422: mark("Something needs correcting"),
+    500: mark("Something broke on our side"),
+    503: mark("Not available right now"),
 }
-_REMEDIES: Final = {405: "Use the forms of our pages.", 500: "Try again in a moment; tell the operator when it keeps failing."}
+_REMEDIES: Final = {405: mark("Use the forms of our pages."), 500: mark("Try again in a moment; tell the operator when it keeps failing.")}
 _PROBLEM: Final = "application/problem+json"
 
 
@@ -37,27 +38,27 @@ def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[s
 def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] | Response[dict[str, object]]:
     """Answer an address or method that is not ours, or a parameter that cannot be read."""
     status = 404 if error.status_code == 400 and request.method == "GET" else error.status_code
-    title = "There is no such page." if status == 404 else "The request could not be understood."
+    title = mark("There is no such page.") if status == 404 else mark("The request could not be understood.")
     return _answer(request, status, "not_found" if status == 404 else "refused_request", title, None)
 
 
 def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[dict[str, object]]:
     """Answer a failure of ours without telling more than that, and log all of it."""
     structlog.get_logger(__name__).error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-    return _answer(request, 500, "internal_error", "The request failed; the operator finds it in the log.", None)
+    return _answer(request, 500, "internal_error", mark("The request failed; the operator finds it in the log."), None)
 
 
 def _answer(request: WebRequest, status: int, code: str, title: str, error: EntrepotError | None) -> Response[str] | Response[dict[str, object]]:
     values: dict[str, object] = {
         "status": status,
-        "headline": _HEADLINES.get(status, "That did not work"),
+        "headline": _HEADLINES.get(status, mark("That did not work")),
         "title": title,
         "field": error.field if error is not None else "",
         "value": str(error.value) if error is not None and error.value is not None else "",
-        "remedy": error.remedy if error is not None else _REMEDIES.get(status, "Check the address, or go back to where you came from."),
+        "remedy": error.remedy if error is not None else _REMEDIES.get(status, mark("Check the address, or go back to where you came from.")),
     }
     if _is_fragment(request):
-        return Response(fill("parts/notice.html", **values), status_code=status, media_type=MediaType.HTML)
+        return Response(fill("parts/notice.html", visitor_of(request).language, **values), status_code=status, media_type=MediaType.HTML)
     if _wants_page(request):
         return page("error.html", visitor_of(request), values, status)
     problem = {"type": f"urn:entrepot:error:{code}", "code": code, "title": title, "status": status}
