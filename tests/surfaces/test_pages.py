@@ -11,8 +11,8 @@ from tests.factories.shown_house import SALES, fill_database, keep_keyring
 from entrepot.bootstrap.application import create_app
 from entrepot.bootstrap.settings import read_settings
 from entrepot.parties.model import merchant_id_of
-from entrepot.surfaces.web.routes import routes
 from entrepot.surfaces.web.access import inside
+from entrepot.surfaces.web.routes import routes
 
 ROUNDS = 3
 AUDIO = merchant_id_of("demo-shenzhen-audio")

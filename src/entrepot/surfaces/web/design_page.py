@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Final
 
 from litestar import Response, get, post
+from litestar.datastructures import MultiDict
 from litestar.params import QueryParameter
 from litestar.response import Stream
 from wtforms import BooleanField, DateField, EmailField, Form, IntegerField, RadioField, SelectField, StringField, TextAreaField
@@ -88,7 +89,9 @@ class SampleForm(Form):
 
     name = StringField(mark("Name"), [InputRequired(), Length(max=80)])
     mail = EmailField(
-        mark("Mail address"), [InputRequired(), Regexp(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", message=mark("Write the address as name@example.org."))], description=mark("Only for notices about this booking.")
+        mark("Mail address"),
+        [InputRequired(), Regexp(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", message=mark("Write the address as name@example.org."))],
+        description=mark("Only for notices about this booking."),
     )
     units = IntegerField(mark("Units"), [InputRequired(), NumberRange(1, 999)])
     on = DateField(mark("Pick up on"), [InputRequired()])
@@ -176,7 +179,8 @@ async def _find(ask: Ask, limit: int, offset: int) -> Found:
 def _values(visitor: Visitor, direction: str, form: SampleForm) -> dict[str, object]:
     """Return what the page shows beside the list."""
     text = visitor.language.gettext
-    wrong = read_form(SampleForm, None, visitor.language, {"name": "", "mail": "warehouse@", "units": 0, "on": date(2026, 9, 1), "country": "GB"})
+    sent = MultiDict([("name", ""), ("mail", "warehouse@"), ("units", "0"), ("on", "2026-09-01"), ("country", "GB"), ("speed", "standard")])
+    wrong = read_form(SampleForm, sent, visitor.language)
     wrong.validate()
     moments = (
         Moment(_START, text("Order placed"), text("Buyer"), "", "fact"),

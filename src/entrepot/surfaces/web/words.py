@@ -34,7 +34,8 @@ _TONES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("lost", "destroyed", "refused", "declined", "miss", "void", "broken", "expired", "failed", "rejected"), "danger"),
 }
 
-_STATE_WORDS: Final[Mapping[str, str]] = {"hit": mark("Kept"), "miss": mark("Missed")}
+_STATE_WORDS: Final[Mapping[str, str]] = {"hit": mark("Kept"), "miss": mark("Missed"), "post": mark("Posted")}
+_CODE_WORDS: Final[Mapping[str, str]] = {"free": mark("Free circulation")}
 
 ORDER_WAY: Final = (
     (OrderState.AWAITING_PAYMENT, mark("Placed")),
@@ -91,7 +92,7 @@ def plain_words(code: object) -> str:
 
 def words(language: Language, code: object) -> str:
     """Return a code as words."""
-    return language.gettext(plain_words(code))
+    return language.gettext(_CODE_WORDS.get(str(code), plain_words(code)))
 
 
 def state_words(language: Language, state: object) -> str:

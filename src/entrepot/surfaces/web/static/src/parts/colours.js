@@ -15,7 +15,7 @@ export function colours() {
     line: resolved("--line"),
     strong: resolved("--line-strong"),
     paper: resolved("--paper"),
-    land: resolved("--neutral-soft"),
+    land: resolved("--line-strong"),
     brand: resolved("--brand"),
     warning: resolved("--warning"),
     series: [1, 2, 3, 4, 5, 6].map((number) => resolved(`--series-${number}`)),
