@@ -15,7 +15,7 @@ from psycopg_pool import PoolTimeout
 from entrepot.base.batching import BatchLimits
 from entrepot.base.sql import Conn
 from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool
-from entrepot.bootstrap.outside import FreshOutside, read_keyring
+from entrepot.bootstrap.outside import FreshOutside, build_mailer, read_keyring
 from entrepot.bootstrap.settings import Settings, read_settings
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.api.intake import Intake, is_for_intake
@@ -84,7 +84,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_pool(settings.database_url or "", settings.pool_size) as pool:
             app.state.pool = pool
             app.state.settings = settings
-            app.state.house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings), Proofs())
+            app.state.house = House(
+                PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings), Proofs(), build_mailer(settings), settings.public_url
+            )
             app.state.intake = Intake(app.state.house, BatchLimits(), _BATCH_SIZE.observe)
             yield
 

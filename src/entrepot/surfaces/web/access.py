@@ -4,7 +4,7 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
@@ -48,6 +48,7 @@ AGENTS: Final[Audience] = frozenset({StaffRole.AGENT, StaffRole.OPERATOR})
 FLOOR: Final[Audience] = frozenset({StaffRole.WAREHOUSE, StaffRole.OPERATOR})
 
 _OPEN_TO: Final = "open_to"
+_VISITOR: Final = "entrepot_visitor"
 _YEAR_S: Final = 31_536_000
 _ACTOR_KINDS: Final[Mapping[StaffRole, ActorKind]] = {
     StaffRole.BUYER: ActorKind.BUYER,
@@ -165,7 +166,7 @@ def require_declared(app: Litestar) -> Litestar:
 
 async def check_access(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse whoever is not of the route's audience, and a merchant that asks for what is addressed as another merchant's."""
-    if connection.scope.get("method") == "OPTIONS":
+    if _scope(connection).get("method") == "OPTIONS":
         return
     audience = audience_of(handler)
     if audience == EVERYBODY:
@@ -186,7 +187,7 @@ async def provide_visitor(request: WebRequest, house: HouseDep) -> Visitor:
 
 async def _known_visitor(connection: Connection) -> Visitor:
     """Return the visitor of a request, looked up once."""
-    known = connection.scope.get("entrepot_visitor")
+    known = _scope(connection).get(_VISITOR)
     if isinstance(known, Visitor):
         return known
     house: House = connection.app.state.house
@@ -197,7 +198,7 @@ async def _known_visitor(connection: Connection) -> Visitor:
             member = await read_session(conn, token, RealClock().now())
     secret = token if member is not None else connection.cookies.get(VISIT_COOKIE, "")
     visitor = _visitor(connection, member, secret)
-    connection.scope["entrepot_visitor"] = visitor  # type: ignore[typeddict-unknown-key]
+    _scope(connection)[_VISITOR] = visitor
     return visitor
 
 
@@ -232,7 +233,7 @@ async def provide_form(request: WebRequest, visitor: VisitorDep) -> MultiDict[st
 
 def visitor_of(request: WebRequest) -> Visitor:
     """Return the visitor for error pages: as far as the request came, else only what its headers tell."""
-    known = request.scope.get("entrepot_visitor")
+    known = _scope(request).get(_VISITOR)
     return known if isinstance(known, Visitor) else _visitor(request, None, request.cookies.get(VISIT_COOKIE, ""))
 
 
@@ -292,6 +293,11 @@ def actor_of(visitor: Visitor) -> Actor:
     member = require_member(visitor)
     kind = _ACTOR_KINDS.get(member.role, ActorKind.STAFF)
     return Actor(kind, member.login, str(member.role), member.merchant_id or member.person_id, visitor.request_id)
+
+
+def _scope(connection: Connection) -> dict[str, object]:
+    """Return what the request carries with it; what one part of us learns about it, another finds there."""
+    return cast("dict[str, object]", connection.scope)
 
 
 def _cookie(visitor: Visitor, name: str, value: str, max_age_s: int | None) -> Cookie:

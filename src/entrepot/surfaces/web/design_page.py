@@ -137,11 +137,9 @@ async def try_form(visitor: VisitorDep, form: FormDep) -> Response[str]:
 async def try_scan(visitor: VisitorDep, form: FormDep) -> Response[str]:
     """Answer a scan: a code that begins with X is not expected here."""
     code = form.get("code", "").strip()
-    text = visitor.language.gettext
+    _ = visitor.language.gettext
     is_wrong = code.upper().startswith("X")
-    told = (
-        text("%(code)s does not belong here. Put it on the problem shelf.", code=code) if is_wrong else text("%(code)s is in. Next one.", code=code)
-    )
+    told = _("%(code)s does not belong here. Put it on the problem shelf.", code=code) if is_wrong else _("%(code)s is in. Next one.", code=code)
     return Response(
         fill("parts/scan_sample.html", visitor.language, visitor=visitor, state="stop" if is_wrong else "ok", told=told), media_type="text/html"
     )
@@ -178,15 +176,17 @@ async def _find(ask: Ask, limit: int, offset: int) -> Found:
 
 def _values(visitor: Visitor, direction: str, form: SampleForm) -> dict[str, object]:
     """Return what the page shows beside the list."""
-    text = visitor.language.gettext
-    sent = MultiDict([("name", ""), ("mail", "warehouse@"), ("units", "0"), ("on", "2026-09-01"), ("country", "GB"), ("speed", "standard")])
+    _ = visitor.language.gettext
+    sent: MultiDict[str] = MultiDict(
+        [("name", ""), ("mail", "warehouse@"), ("units", "0"), ("on", "2026-09-01"), ("country", "GB"), ("speed", "standard")]
+    )
     wrong = read_form(SampleForm, sent, visitor.language)
     wrong.validate()
     moments = (
-        Moment(_START, text("Order placed"), text("Buyer"), "", "fact"),
-        Moment(_START + timedelta(hours=5), text("Packed in carton S2"), "GB-LTN1", text("Scale says 412 g, expected 405 g."), "act"),
-        Moment(_START + timedelta(hours=9), text("Held by customs"), text("Customs of the destination"), text("The invoice is missing."), "customs"),
-        Moment(_START + timedelta(hours=30), text("Delivered"), text("Carrier"), "DX 4471 9920 118 GB", "parcel"),
+        Moment(_START, _("Order placed"), _("Buyer"), "", "fact"),
+        Moment(_START + timedelta(hours=5), _("Packed in carton S2"), "GB-LTN1", _("Scale says 412 g, expected 405 g."), "act"),
+        Moment(_START + timedelta(hours=9), _("Held by customs"), _("Customs of the destination"), _("The invoice is missing."), "customs"),
+        Moment(_START + timedelta(hours=30), _("Delivered"), _("Carrier"), "DX 4471 9920 118 GB", "parcel"),
     )
     return {
         **({"direction": "rtl"} if direction == "rtl" else {}),

@@ -1,10 +1,10 @@
 """HTML forms by WTForms: every field that is wrong is told at once, in the visitor's language."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from litestar.datastructures import MultiDict
-from wtforms import Field, Form
+from wtforms import Field, Form, SelectField
 
 from entrepot.surfaces.web.languages import Language
 
@@ -14,7 +14,11 @@ SomeForm = TypeVar("SomeForm", bound=Form)
 def read_form(kind: type[SomeForm], sent: MultiDict[str] | None, language: Language, first: Mapping[str, object] | None = None) -> SomeForm:
     """Return a form with what was sent, or with its first values; the library's own messages speak the visitor's language."""
     meta = {"locales": [language.code.partition("_")[0]]}
-    return kind(formdata=sent, data=dict(first or {}), meta=meta)
+    form = kind(formdata=sent, data=dict(first or {}), meta=meta)
+    for field in form:
+        if isinstance(field, SelectField):
+            field.choices = [(choice[0], language.gettext(choice[1])) for choice in cast("list[tuple[str, str]]", field.choices)]
+    return form
 
 
 def described(field: Field, attributes: Mapping[str, Any]) -> dict[str, Any]:

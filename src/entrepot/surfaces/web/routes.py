@@ -10,6 +10,17 @@ from litestar.types import Message, Scope
 
 from entrepot.base.errors import EntrepotError
 from entrepot.surfaces.web.access import provide_form, provide_visitor
+from entrepot.surfaces.web.account_pages import (
+    begin_factor,
+    change_password,
+    confirm_factor,
+    drop_factor,
+    send_link,
+    set_new_password,
+    show_forgotten,
+    show_me,
+    show_new_password,
+)
 from entrepot.surfaces.web.bundles import show_bundle
 from entrepot.surfaces.web.checkout import do_checkout, show_checkout, show_confirmation
 from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
@@ -21,7 +32,7 @@ from entrepot.surfaces.web.operator_home import follow_feed, show_operator_home,
 from entrepot.surfaces.web.order_list import search, show_orders
 from entrepot.surfaces.web.order_page import show_order
 from entrepot.surfaces.web.preferences import keep_preferences, keep_view
-from entrepot.surfaces.web.sign_in import do_sign_in, do_sign_out, first_page, show_sign_in
+from entrepot.surfaces.web.sign_in import do_enter_code, do_sign_in, do_sign_out, first_page, show_code, show_sign_in
 from entrepot.surfaces.web.stock_pages import show_stock
 from entrepot.surfaces.web.storefront import choose_store, show_product, show_store
 
@@ -51,7 +62,18 @@ def routes() -> list[HTTPRouteHandler]:
         first_page,
         show_sign_in,
         do_sign_in,
+        show_code,
+        do_enter_code,
         do_sign_out,
+        show_me,
+        change_password,
+        begin_factor,
+        confirm_factor,
+        drop_factor,
+        show_forgotten,
+        send_link,
+        show_new_password,
+        set_new_password,
         keep_preferences,
         keep_view,
         show_operator_home,

@@ -11,9 +11,20 @@ use([GeoComponent, ScatterChart, LinesChart, TooltipComponent, CanvasRenderer]);
 const ANTARCTICA = "010";
 const LAND = feature(world, world.objects.countries);
 LAND.features = LAND.features.filter((one) => one.id !== ANTARCTICA);
+for (const { geometry } of LAND.features) {
+  for (const polygon of geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates) unroll(polygon);
+}
 registerMap("world", LAND);
 const WHOLE = [[-168, 78], [190, -56]];
 const LEAST_SPAN = 24;
+
+// Land that crosses the 180th meridian goes on beyond it instead of jumping to the other edge of the map.
+function unroll(polygon) {
+  for (const ring of polygon) {
+    const longitudes = ring.map((point) => point[0]);
+    if (Math.max(...longitudes) - Math.min(...longitudes) > 180) for (const point of ring) if (point[0] < 0) point[0] += 360;
+  }
+}
 
 function pointsOf(figure) {
   const rows = [...figure.querySelectorAll("[data-point]")];
