@@ -1,6 +1,6 @@
 # setup: everything into .venv, node_modules and the bundles      run: setup, then Entrepot with its seeded world
 # test: setup, then all checks      accept: setup, then the figures (up to an hour)      bench: setup, then how fast orders are taken (half an hour)
-# screenshots: setup, then pictures of the pages
+# screenshots: setup, then pictures of the pages      phrases: gathers the texts of the pages into the catalogues of each language
 # Only what changed is done again: stamps depend on the lock files.
 
 SHELL := /bin/bash
@@ -19,7 +19,7 @@ BUNDLES := $(STATIC)/built/.stamp
 NPM := if ! node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null || ! command -v npm >/dev/null; then \
 	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi; npm
 
-.PHONY: setup run test accept bench screenshots
+.PHONY: setup run test accept bench screenshots phrases
 .DELETE_ON_ERROR:
 
 setup: $(PROJECT) $(BUNDLES)
@@ -67,3 +67,6 @@ bench: setup
 
 screenshots: setup
 	$(BIN)/python -m benchmarks.screenshots
+
+phrases: setup
+	$(BIN)/python -m tests.factories.phrases

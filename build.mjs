@@ -1,4 +1,5 @@
 // Bundles what browsers load: every file directly in static/src is an entry, its bundle appears under the same name in static/built.
+// What an entry imports only when it is needed (charts, the map) becomes a part of its own, named by its content.
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,7 +16,9 @@ await build({
   bundle: true,
   minify: true,
   sourcemap: "linked",
-  format: "iife",
+  format: "esm",
+  splitting: true,
+  chunkNames: "part-[hash]",
   target: "es2022",
   legalComments: "eof",
   loader: { ".svg": "file", ".woff2": "file" },

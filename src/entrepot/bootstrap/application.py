@@ -15,13 +15,14 @@ from psycopg_pool import PoolTimeout
 from entrepot.base.batching import BatchLimits
 from entrepot.base.sql import Conn
 from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool
-from entrepot.bootstrap.outside import FreshOutside, read_keyring
+from entrepot.bootstrap.outside import FreshOutside, build_mailer, read_keyring
 from entrepot.bootstrap.settings import Settings, read_settings
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.api.document import show_document
 from entrepot.surfaces.api.intake import Intake, is_for_intake
 from entrepot.surfaces.api.messages import Health
 from entrepot.surfaces.api.wire import BODY_LIMIT, Receive, Scope, Send, in_time
+from entrepot.surfaces.web.access import EVERYBODY, check_access, open_to, require_declared
 from entrepot.surfaces.web.house import House, Proofs
 from entrepot.surfaces.web.routes import add_security_headers, dependencies, exception_handlers, routes
 
@@ -57,7 +58,7 @@ class PooledDatabase:
         return await in_transaction(self._pool, work)
 
 
-@get("/health", summary="Whether this process and its database answer")
+@get("/health", opt=open_to(EVERYBODY), summary="Whether this process and its database answer")
 async def health(state: State) -> Response[Health]:
     """Answer 200 when the database answers within two seconds, else 503."""
     pool: Pool = state.pool
@@ -69,6 +70,13 @@ async def health(state: State) -> Response[Health]:
     return Response(Health("ok", "ok"), status_code=HTTP_200_OK)
 
 
+class Metrics(PrometheusController):
+    """The figures of this process; the program listens on loopback, and whoever puts a proxy before it decides who may read them."""
+
+    path = "/metrics"
+    opt = open_to(EVERYBODY)
+
+
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application from the process's settings; the pool opens and closes with it."""
     settings = settings or read_settings()
@@ -78,12 +86,15 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_pool(settings.database_url or "", settings.pool_size) as pool:
             app.state.pool = pool
             app.state.settings = settings
-            app.state.house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings), Proofs())
+            app.state.house = House(
+                PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings), Proofs(), build_mailer(settings), settings.public_url
+            )
             app.state.intake = Intake(app.state.house, BatchLimits(), _BATCH_SIZE.observe)
             yield
 
-    return Litestar(
-        route_handlers=[health, show_document, PrometheusController, *routes()],
+    app = Litestar(
+        route_handlers=[health, show_document, Metrics, *routes()],
+        guards=[check_access],
         dependencies=dependencies(),
         exception_handlers=exception_handlers(),
         before_send=[add_security_headers],
@@ -93,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         openapi_config=None,
         request_max_body_size=BODY_LIMIT,
     )
+    return require_declared(app)
 
 
 def create_server_app(settings: Settings) -> Application:

@@ -86,6 +86,13 @@ SETTINGS: Final = (
         "auto",
         "Where webhooks may go: public, loopback (this machine too), any (private networks too); auto is loopback with the demonstration world, else public.",
     ),
+    Setting(
+        "public_url",
+        "ENTREPOT_PUBLIC_URL",
+        "",
+        "",
+        "Address that people see, for links in mails: https://shop.example.org; without it the port on 127.0.0.1.",
+    ),
     Setting("log_level", "ENTREPOT_LOG_LEVEL", "", "info", "Least urgent log lines: debug, info, warning or error."),
     Setting("log_format", "ENTREPOT_LOG_FORMAT", "", "auto", "text, json, or auto: text on a terminal, else json."),
 )
@@ -105,6 +112,7 @@ class Settings:
     pool_size: int
     mail: MailMode
     webhook_reach: WebhookReach
+    public_url: str
     log_level: LogLevel
     log_format: LogFormat
 
@@ -123,6 +131,7 @@ def read_settings(environment: Mapping[str, str] | None = None, flags: Mapping[s
         pool_size=_whole("pool_size", chosen["pool_size"], 1, 1000),
         mail=_choice("mail", chosen["mail"], MailMode),
         webhook_reach=_choice("webhook_reach", chosen["webhook_reach"], WebhookReach),
+        public_url=_public_url(chosen["public_url"], chosen["port"]),
         log_level=_choice("log_level", chosen["log_level"], LogLevel),
         log_format=_choice("log_format", chosen["log_format"], LogFormat),
     )
@@ -152,6 +161,13 @@ def _database_url(text: str) -> str | None:
     if not text.startswith(("postgresql://", "postgres://")):
         raise InvalidSettingError("DATABASE_URL", text.partition(":")[0], "Write postgresql://user:password@host:port/name.")
     return text.replace("postgres://", "postgresql://", 1)
+
+
+def _public_url(text: str, port: str) -> str:
+    """Return the address of the pages; it is never taken from a request, whose sender could name another host."""
+    if text and not text.startswith(("https://", "http://")):
+        raise InvalidSettingError("ENTREPOT_PUBLIC_URL", text, "Write https://shop.example.org, without a path.")
+    return text.rstrip("/") or f"http://127.0.0.1:{port}"
 
 
 def _whole(field: str, text: str, least: int, most: int) -> int:

@@ -36,15 +36,17 @@ class StaffStatus(StrEnum):
 
 
 class SignInOutcome(StrEnum):
-    """How an attempt to sign in ended; a refusal is an answer, so that the attempt stays counted."""
+    """How an attempt to sign in ended; a refusal is an answer, so that the attempt stays counted. With a second factor a code is still needed."""
 
     SIGNED_IN = "signed_in"
+    CODE_NEEDED = "code_needed"
     WRONG_CREDENTIALS = "wrong_credentials"
     THROTTLED = "throttled"
 
 
 MERCHANT_ROLES: Final[frozenset[str]] = frozenset({StaffRole.MERCHANT_OWNER, StaffRole.MERCHANT_STAFF})
 SESSION_LIFETIME: Final = timedelta(hours=12)
+CODE_PATIENCE: Final = timedelta(minutes=10)
 THROTTLE_WINDOW: Final = timedelta(minutes=15)
 FAILURES_PER_LOGIN: Final = 5
 FAILURES_PER_ORIGIN: Final = 50
@@ -73,6 +75,7 @@ class StaffMember(Struct, frozen=True):
     merchant_id: uuid.UUID | None
     person_id: uuid.UUID | None
     place_code: str | None
+    language_code: str | None = None
 
 
 class SignIn(Struct, frozen=True):

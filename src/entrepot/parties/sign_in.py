@@ -5,7 +5,8 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from pwdlib import PasswordHash
@@ -14,7 +15,9 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from entrepot.base.ids import Ids
 from entrepot.base.sql import Conn, Row, columns, execute, execute_counted, fetch, fetch_one
 from entrepot.base.time import at_ms
+from entrepot.parties.account_safety import check_second_factor, has_second_factor
 from entrepot.parties.accounts import (
+    CODE_PATIENCE,
     FAILURES_PER_LOGIN,
     FAILURES_PER_ORIGIN,
     SESSION_LIFETIME,
@@ -30,10 +33,18 @@ from entrepot.parties.accounts import (
     retry_at,
 )
 from entrepot.parties.model import Outcome, require_text, tell_outcomes
+from entrepot.parties.sealing import Keyring
 
 _HASHER: Final = PasswordHash((Argon2Hasher(),))
-MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code"
+MEMBER_COLUMNS: Final = "s.staff_id, s.login, s.display_name, s.role_code, s.merchant_id, s.person_id, s.place_code, s.language_code"
 _TOKEN_BYTES: Final = 32
+
+
+class AttemptEnd(StrEnum):
+    """How an attempt is counted."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
 
 
 def hash_password(password: str) -> str:
@@ -72,6 +83,11 @@ async def create_staff(conn: Conn, staff: Sequence[NewStaff], at: datetime) -> l
     )
 
 
+def is_password(password: str, password_hash: str) -> bool:
+    """Tell whether a password is the one of the hash; it takes tens of milliseconds on purpose."""
+    return _HASHER.verify(password, password_hash)
+
+
 async def find_active_staff(conn: Conn, staff_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
     """Return which of these accounts exist and may sign in."""
     rows = await fetch(conn, "select staff_id from staff where staff_id = any(%(ids)s::uuid[]) and status = 'active'", {"ids": list(staff_ids)})
@@ -103,23 +119,66 @@ async def sign_in(conn: Conn, ids: Ids, login: str, password: str, origin: str, 
         return SignIn(SignInOutcome.THROTTLED, retry_at=wait_until)
     row = await fetch_one(conn, f"select s.password_hash, s.status, {MEMBER_COLUMNS} from staff s where s.login = %(login)s", {"login": name})
     is_right = await asyncio.to_thread(_verify, password, None if row is None else str(row[0]))
-    is_success = is_right and row is not None and row[1] == StaffStatus.ACTIVE
+    if not is_right or row is None or row[1] != StaffStatus.ACTIVE:
+        await _count_attempt(conn, ids, (name, origin), at, AttemptEnd.FAILURE)
+        return SignIn(SignInOutcome.WRONG_CREDENTIALS)
+    member = read_member(row[2:])
+    if await has_second_factor(conn, member.staff_id):
+        # nothing is counted yet: a right password must not start the count of wrong codes anew
+        token, expires_at = await _open_session(conn, member.staff_id, at, CODE_PATIENCE, SignInOutcome.CODE_NEEDED)
+        return SignIn(SignInOutcome.CODE_NEEDED, member, token, expires_at)
+    await _count_attempt(conn, ids, (name, origin), at, AttemptEnd.SUCCESS)
+    token, expires_at = await _open_session(conn, member.staff_id, at, SESSION_LIFETIME, SignInOutcome.SIGNED_IN)
+    return SignIn(SignInOutcome.SIGNED_IN, member, token, expires_at)
+
+
+async def enter_code(conn: Conn, ids: Ids, keyring: Keyring, token: str, code: str, origin: str, at: datetime) -> SignIn:
+    """Check the second factor of whoever gave the right password, and open the session under a fresh token; wrong codes are throttled as passwords are."""
+    row = await fetch_one(
+        conn,
+        f"""
+        select {MEMBER_COLUMNS} from web_session w join staff s on s.staff_id = w.staff_id
+        where w.token_hash = %(hash)s and w.awaits_code and w.ended_at is null and w.expires_at > %(at)s and s.status = 'active'
+        """,
+        {"hash": hash_token(token), "at": at},
+    )
+    if row is None:
+        return SignIn(SignInOutcome.WRONG_CREDENTIALS)
+    member = read_member(row)
+    await execute(conn, "select pg_advisory_xact_lock(hashtextextended(%(login)s, 7))", {"login": member.login})
+    wait_until = await _throttled_until(conn, member.login, origin, at)
+    if wait_until is not None:
+        return SignIn(SignInOutcome.THROTTLED, retry_at=wait_until)
+    if not await check_second_factor(conn, keyring, member.staff_id, code, at):
+        await _count_attempt(conn, ids, (member.login, origin), at, AttemptEnd.FAILURE)
+        return SignIn(SignInOutcome.CODE_NEEDED, member)
+    await _count_attempt(conn, ids, (member.login, origin), at, AttemptEnd.SUCCESS)
+    await sign_out(conn, token, at)
+    fresh, expires_at = await _open_session(conn, member.staff_id, at, SESSION_LIFETIME, SignInOutcome.SIGNED_IN)
+    return SignIn(SignInOutcome.SIGNED_IN, member, fresh, expires_at)
+
+
+async def _count_attempt(conn: Conn, ids: Ids, who: tuple[str, str], at: datetime, end: AttemptEnd) -> None:
+    """Keep an attempt by login and origin."""
     await execute(
         conn,
         "insert into login_attempt (attempt_id, login, origin, at, is_success) values (%(id)s, %(login)s, %(origin)s, %(at)s, %(success)s)",
-        {"id": ids.new(at_ms(at)), "login": name, "origin": origin, "at": at, "success": is_success},
+        {"id": ids.new(at_ms(at)), "login": who[0], "origin": who[1], "at": at, "success": end is AttemptEnd.SUCCESS},
     )
-    if not is_success or row is None:
-        return SignIn(SignInOutcome.WRONG_CREDENTIALS)
-    member = read_member(row[2:])
+
+
+async def _open_session(conn: Conn, staff_id: uuid.UUID, at: datetime, lifetime: timedelta, state: SignInOutcome) -> tuple[str, datetime]:
+    """Open a session, or one that is good for nothing but entering a code; return its token and its end."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    expires_at = at + SESSION_LIFETIME
     await execute(
         conn,
-        "insert into web_session (token_hash, staff_id, created_at, expires_at) values (%(hash)s, %(staff)s, %(at)s, %(expires)s)",
-        {"hash": hash_token(token), "staff": member.staff_id, "at": at, "expires": expires_at},
+        """
+        insert into web_session (token_hash, staff_id, created_at, expires_at, awaits_code)
+        values (%(hash)s, %(staff)s, %(at)s, %(expires)s, %(awaits)s)
+        """,
+        {"hash": hash_token(token), "staff": staff_id, "at": at, "expires": at + lifetime, "awaits": state is SignInOutcome.CODE_NEEDED},
     )
-    return SignIn(SignInOutcome.SIGNED_IN, member, token, expires_at)
+    return token, at + lifetime
 
 
 async def read_session(conn: Conn, token: str, at: datetime) -> StaffMember | None:
@@ -128,7 +187,7 @@ async def read_session(conn: Conn, token: str, at: datetime) -> StaffMember | No
         conn,
         f"""
         select {MEMBER_COLUMNS} from web_session w join staff s on s.staff_id = w.staff_id
-        where w.token_hash = %(hash)s and w.ended_at is null and w.expires_at > %(at)s and s.status = 'active'
+        where w.token_hash = %(hash)s and not w.awaits_code and w.ended_at is null and w.expires_at > %(at)s and s.status = 'active'
         """,
         {"hash": hash_token(token), "at": at},
     )
@@ -139,7 +198,7 @@ async def extend_session(conn: Conn, token: str, at: datetime) -> bool:
     """Let a live session last its full time again from now, and tell whether it was live."""
     touched = await execute_counted(
         conn,
-        "update web_session set expires_at = %(expires)s where token_hash = %(hash)s and ended_at is null and expires_at > %(at)s",
+        "update web_session set expires_at = %(expires)s where token_hash = %(hash)s and ended_at is null and not awaits_code and expires_at > %(at)s",
         {"hash": hash_token(token), "at": at, "expires": at + SESSION_LIFETIME},
     )
     return touched == 1
@@ -189,4 +248,4 @@ def _verify(password: str, password_hash: str | None) -> bool:
 
 def read_member(row: Row) -> StaffMember:
     """Return the account of a row of the member columns."""
-    return StaffMember(row[0], row[1], row[2], StaffRole(row[3]), row[4], row[5], row[6])
+    return StaffMember(row[0], row[1], row[2], StaffRole(row[3]), row[4], row[5], row[6], row[7])

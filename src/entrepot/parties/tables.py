@@ -1,6 +1,7 @@
 """Tables of merchants (TENANT), roles (REFERENCE), persons (PERSON) and sign-in (LOCAL)."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -210,6 +211,8 @@ STAFF = declare_table(
     Column("place_code", Text),
     Column("status", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("language_code", Text),
+    Column("mail_address", Text),
     PrimaryKeyConstraint("staff_id"),
     UniqueConstraint("login"),
     CheckConstraint("role_code not in ('merchant_owner', 'merchant_staff') or merchant_id is not null", name="merchant"),
@@ -226,9 +229,62 @@ WEB_SESSION = declare_table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
+    Column("awaits_code", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("token_hash"),
     ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),
     Index("web_session_expires_at_ix", "expires_at"),
+    Index("web_session_staff_id_ix", "staff_id"),
+)
+
+SECOND_FACTOR = declare_table(
+    "second_factor",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("staff_id", Uuid, nullable=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("confirmed_at", DateTime(timezone=True)),
+    Column("last_step", BigInteger, nullable=False),
+    PrimaryKeyConstraint("staff_id"),
+    ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),
+)
+
+RECOVERY_CODE = declare_table(
+    "recovery_code",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("staff_id", Uuid, nullable=False),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("staff_id", "code_hash"),
+    ForeignKeyConstraint(["staff_id"], ["second_factor.staff_id"], ondelete="CASCADE"),
+)
+
+PASSWORD_RESET = declare_table(
+    "password_reset",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("staff_id", Uuid, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("token_hash"),
+    ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),
+    Index("password_reset_staff_id_ix", "staff_id"),
+)
+
+SAVED_VIEW = declare_table(
+    "saved_view",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("staff_id", Uuid, nullable=False),
+    Column("list_code", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("staff_id", "list_code", "name"),
+    ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),
 )
 
 API_TOKEN = declare_table(

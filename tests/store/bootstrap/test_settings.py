@@ -33,6 +33,7 @@ def test_defaults() -> None:
         pool_size=8,
         mail=MailMode.SPOOL,
         webhook_reach=WebhookReach.AUTO,
+        public_url="http://127.0.0.1:8420",
         log_level=LogLevel.INFO,
         log_format=LogFormat.AUTO,
     )

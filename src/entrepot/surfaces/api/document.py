@@ -10,6 +10,7 @@ from litestar import MediaType, get
 
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.api.messages import Health, Key, OrderAnswer, OrderMessage, Problem, QuoteAnswer, QuoteMessage
+from entrepot.surfaces.web.access import EVERYBODY, open_to
 
 Json = dict[str, object]
 
@@ -197,7 +198,7 @@ def _named(message: type[msgspec.Struct]) -> Json:
 _TEXT: Final = document_text()
 
 
-@get("/openapi.json", media_type=MediaType.JSON, summary="The public API's description")
+@get("/openapi.json", opt=open_to(EVERYBODY), media_type=MediaType.JSON, summary="The public API's description")
 async def show_document() -> str:
     """Answer with the OpenAPI document."""
     return _TEXT

@@ -8,6 +8,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath
 
 from entrepot.base.errors import UnknownReferenceError
+from entrepot.surfaces.web.access import EVERYBODY, open_to
 from entrepot.surfaces.web.render import BUILT
 
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".map": "application/json", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
@@ -18,7 +19,7 @@ class UnknownBundleError(UnknownReferenceError):
     """No bundle has this name; build them with `make setup`."""
 
 
-@get("/static/{name:str}", cache_control=CacheControlHeader(max_age=_YEAR_S, public=True), sync_to_thread=True)
+@get("/static/{name:str}", opt=open_to(EVERYBODY), cache_control=CacheControlHeader(max_age=_YEAR_S, public=True), sync_to_thread=True)
 def show_bundle(name: FromPath[str]) -> Response[bytes]:
     """Send a bundle."""
     known = {path.name: path for path in BUILT.iterdir()} if BUILT.is_dir() else {}

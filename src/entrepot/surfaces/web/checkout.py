@@ -30,8 +30,9 @@ from entrepot.orders.read import read_checkout_orders
 from entrepot.parties.buyers import find_identities, verify_identities
 from entrepot.parties.people import IdentityClaim
 from entrepot.parties.store import read_merchants
-from entrepot.surfaces.web.access import FormDep, Visitor, VisitorDep, actor_of, require_page
+from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, actor_of, open_to
 from entrepot.surfaces.web.house import House, HouseDep, business_now
+from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.order_page import buyer_way_of
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.quotes import QuoteAsk, postcode_prefix, quote_offers
@@ -41,20 +42,20 @@ from entrepot.surfaces.web.words import words
 
 _CHINESE_WALLET: Final = "cn_wallet"
 _METHOD_NAMES: Final[Mapping[str, str]] = {
-    "card_ok": "Card",
-    "card_declined": "Card without cover",
-    "card_slow": "Card with a slow bank",
-    "card_timeout": "Card whose bank is down",
-    "card_late": "Card whose bank answers very late",
-    "invoice": "Invoice",
-    "test_wallet": "Test wallet",
-    "cn_wallet": "Chinese wallet",
+    "card_ok": mark("Card"),
+    "card_declined": mark("Card without cover"),
+    "card_slow": mark("Card with a slow bank"),
+    "card_timeout": mark("Card whose bank is down"),
+    "card_late": mark("Card whose bank answers very late"),
+    "invoice": mark("Invoice"),
+    "test_wallet": mark("Test wallet"),
+    "cn_wallet": mark("Chinese wallet"),
 }
 _ANSWERS: Final[Mapping[PaymentAnswer, str]] = {
-    PaymentAnswer.APPROVED: "approved at once",
-    PaymentAnswer.DECLINED: "declined at once",
-    PaymentAnswer.PENDING: "slow to answer",
-    PaymentAnswer.TIMEOUT: "does not answer at first",
+    PaymentAnswer.APPROVED: mark(mark("Approved at once")),
+    PaymentAnswer.DECLINED: mark("Declined at once"),
+    PaymentAnswer.PENDING: mark("Slow to answer"),
+    PaymentAnswer.TIMEOUT: mark("Does not answer at first"),
 }
 
 
@@ -78,7 +79,7 @@ class Wish(Struct, frozen=True):
     request_key: str
 
 
-@get("/checkout")
+@get("/checkout", opt=open_to(BUYERS))
 async def show_checkout(
     house: HouseDep,
     visitor: VisitorDep,
@@ -90,7 +91,6 @@ async def show_checkout(
     postcode: FromQuery[str] = "",
 ) -> Response[str]:
     """Show the checkout of one offer with its price to the door."""
-    require_page(visitor, visitor.person_id is not None)
     async with house.database.reading() as conn:
         now = await business_now(conn)
         key = RandomIds().new(at_ms(now)).hex
@@ -99,10 +99,9 @@ async def show_checkout(
     return page("checkout.html", visitor, {**values, "refusal": None})
 
 
-@post("/checkout", status_code=200)
+@post("/checkout", status_code=200, opt=open_to(BUYERS))
 async def do_checkout(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Response[str] | Redirect:
     """Place the order; a refusal is told on the same page with everything still filled in."""
-    require_page(visitor, visitor.person_id is not None)
     wish = read_wish(form)
 
     async def place(conn: Conn) -> PlaceAnswer:
@@ -129,19 +128,19 @@ async def do_checkout(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Re
     return page("checkout.html", visitor, {**values, "refusal": refusal}, refusal.status)
 
 
-@get("/checkouts/{checkout_id:uuid}")
+@get("/checkouts/{checkout_id:uuid}", opt=open_to(BUYERS))
 async def show_confirmation(house: HouseDep, visitor: VisitorDep, checkout_id: FromPath[uuid.UUID]) -> Response[str]:
     """Confirm an order to its buyer and show how far it has come; another's does not exist."""
-    require_page(visitor, visitor.person_id is not None)
     async with house.database.reading() as conn:
         orders = [one for one in await read_checkout_orders(conn, [checkout_id]) if one.person_id == visitor.person_id]
         if not orders:
             raise UnknownOrderError("checkout_id", str(checkout_id), "Open it from your list of orders.")
-        views = [await read_buyer_view(conn, one, house.registry) for one in orders]
+        views = [await read_buyer_view(conn, one, house.registry, visitor.language) for one in orders]
         payments = await read_payments(conn, [orders[0].person_id], [checkout_id])
     values: dict[str, object] = {
         "views": views,
         "payment": payments[0],
+        "method_name": method_name(visitor.language, payments[0].method_code),
         "checkout_id": checkout_id,
         "ways": [buyer_way_of(one.state) for one in orders],
     }
@@ -165,20 +164,27 @@ def read_wish(form: Mapping[str, str]) -> Wish:
     )
 
 
-def methods_for(currency: str) -> list[tuple[str, str, str]]:
+def methods_for(language: Language, currency: str) -> list[tuple[str, str, str]]:
     """Return the provider's methods for a currency with name and behaviour, the ones that succeed at once first."""
     offered = [code for code in METHODS if (code == _CHINESE_WALLET) == (currency == "CNY")]
     offered.sort(key=lambda code: METHODS[code].first_answer is not PaymentAnswer.APPROVED)
-    return [(code, _METHOD_NAMES.get(code, words(code)), _behaviour(METHODS[code])) for code in offered]
+    return [(code, method_name(language, code), _behaviour(language, METHODS[code])) for code in offered]
 
 
-def _behaviour(method: PaymentMethod) -> str:
+def method_name(language: Language, code: str) -> str:
+    """Return the name of a payment method."""
+    return language.gettext(_METHOD_NAMES[code]) if code in _METHOD_NAMES else words(language, code)
+
+
+def _behaviour(language: Language, method: PaymentMethod) -> str:
     """Return in words what the built-in provider answers."""
     minutes = int(method.decides_after.total_seconds()) // 60
-    told = _ANSWERS[method.first_answer]
+    told = language.gettext(_ANSWERS[method.first_answer])
     if not minutes:
         return told
-    return f"{told}, {'declined' if method.reason else 'approved'} after {minutes} minutes"
+    if method.reason:
+        return language.gettext("%(first)s, declined after %(count)s minutes", first=told, count=minutes)
+    return language.gettext("%(first)s, approved after %(count)s minutes", first=told, count=minutes)
 
 
 def _uuid(form: Mapping[str, str], field: str) -> uuid.UUID:
@@ -255,7 +261,7 @@ async def _values(conn: Conn, house: House, visitor: Visitor, wish: Wish, now: d
         "sold_by": merchants[wish.merchant_id].name,
         "quote": None if isinstance(quote, EntrepotError) else quote,
         "quote_refusal": quote if isinstance(quote, EntrepotError) else None,
-        "methods": methods_for(marketplace.currency),
+        "methods": methods_for(visitor.language, marketplace.currency),
         "needs_identity": plan.needs_identity,
         "needs_risk_notice": plan.needs_risk_notice,
         "known_identity": identities[-1] if identities else None,

@@ -13,19 +13,20 @@ from entrepot.base.errors import EntrepotError
 from entrepot.surfaces.api.messages import Problem
 from entrepot.surfaces.api.wire import problem_of
 from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visitor_of
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
 
 _HEADLINES: Final = {
-    401: "Please sign in",
-    403: "This page is not yours to see",
-    404: "Nothing here",
-    405: "That is not possible here",
-    409: "That does not fit what is stored",
-    422: "Something needs correcting",
-    500: "Something broke on our side",
-    503: "Not available right now",
+    401: mark("Please sign in"),
+    403: mark("This page is not yours to see"),
+    404: mark("Nothing here"),
+    405: mark("That is not possible here"),
+    409: mark("That does not fit what is stored"),
+    422: mark("Something needs correcting"),
+    500: mark("Something broke on our side"),
+    503: mark("Not available right now"),
 }
-_REMEDIES: Final = {405: "Use the forms of our pages.", 500: "Try again in a moment; tell the operator when it keeps failing."}
+_REMEDIES: Final = {405: mark("Use the forms of our pages."), 500: mark("Try again in a moment; tell the operator when it keeps failing.")}
 _PROBLEM: Final = "application/problem+json"
 
 
@@ -40,7 +41,9 @@ def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[s
 def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] | Response[Problem]:
     """Answer an address or method that is not ours, or a parameter that cannot be read."""
     status = 404 if error.status_code == 400 and request.method == "GET" else error.status_code
-    code, title = ("not_found", "There is no such page.") if status == 404 else ("refused_request", "The request could not be understood.")
+    code, title = (
+        ("not_found", mark("There is no such page.")) if status == 404 else ("refused_request", mark("The request could not be understood."))
+    )
     answer = _answer(request, _problem(code, title, status))
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
@@ -50,21 +53,21 @@ def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] 
 def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[Problem]:
     """Answer a failure of ours without telling more than that, and log all of it."""
     structlog.get_logger(__name__).error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-    return _answer(request, _problem("internal_error", "The request failed; the operator finds it in the log.", 500))
+    return _answer(request, _problem("internal_error", mark("The request failed; the operator finds it in the log."), 500))
 
 
 def _problem(code: str, title: str, status: int) -> Problem:
     """Return what is wrong where no field is to blame."""
-    remedy = _REMEDIES.get(status, "Check the address, or go back to where you came from.")
+    remedy = _REMEDIES.get(status, mark("Check the address, or go back to where you came from."))
     return Problem(f"urn:entrepot:error:{code}", code, title, status, remedy, remedy=remedy)
 
 
 def _answer(request: WebRequest, problem: Problem) -> Response[str] | Response[Problem]:
     if not _is_fragment(request) and not _wants_page(request):
         return Response(problem, status_code=problem.status, media_type=_PROBLEM)
-    values = asdict(problem) | {"headline": _HEADLINES.get(problem.status, "That did not work")}
+    values = asdict(problem) | {"headline": _HEADLINES.get(problem.status, mark("That did not work"))}
     if _is_fragment(request):
-        return Response(fill("parts/notice.html", **values), status_code=problem.status, media_type=MediaType.HTML)
+        return Response(fill("parts/notice.html", visitor_of(request).language, **values), status_code=problem.status, media_type=MediaType.HTML)
     return page("error.html", visitor_of(request), values, problem.status)
 
 

@@ -9,8 +9,9 @@ from typing import Final, Protocol, TypeVar
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from msgspec import Struct
+from msgspec import Struct, field
 
+from entrepot.adapters.mail import LogMailer, Mailer
 from entrepot.base.clock_store import read_business_now
 from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock, monotonic_s
@@ -81,6 +82,8 @@ class House(Struct, frozen=True):
     registry: Registry
     keyring: Keyring
     proofs: Proofs
+    mailer: Mailer = field(default_factory=LogMailer)
+    public_url: str = ""
 
 
 HouseDep = NamedDependency[SkipValidation[House]]

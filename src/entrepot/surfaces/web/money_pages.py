@@ -13,7 +13,7 @@ from entrepot.base.money import decimals_of
 from entrepot.books.money.read import list_account_entries, read_balances, read_posting, read_totals
 from entrepot.parties.model import MerchantKind
 from entrepot.parties.store import list_merchants
-from entrepot.surfaces.web.access import VisitorDep, require_page
+from entrepot.surfaces.web.access import BOOKS, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.stock_pages import choose_merchant
@@ -26,10 +26,9 @@ class UnknownPostingError(UnknownReferenceError):
     """The book holds no posting with this id."""
 
 
-@get("/postings")
+@get("/postings", opt=open_to(BOOKS))
 async def show_trial_balance(house: HouseDep, visitor: VisitorDep, merchant: FromQuery[str] = _EVERYBODY) -> Response[str]:
     """Show every account with what is posted and what waits: of the whole house, or of one merchant's book."""
-    require_page(visitor, visitor.sees_books)
     async with house.database.reading() as conn:
         merchants = await list_merchants(conn, MerchantKind.MERCHANT)
         chosen = choose_merchant(visitor, merchants, merchant) if merchant or visitor.merchant_id is not None else None
@@ -50,7 +49,7 @@ async def show_trial_balance(house: HouseDep, visitor: VisitorDep, merchant: Fro
     return page("postings.html", visitor, values)
 
 
-@get("/postings/{account:str}")
+@get("/postings/{account:str}", opt=open_to(BOOKS))
 async def show_account(
     house: HouseDep,
     visitor: VisitorDep,
@@ -60,7 +59,6 @@ async def show_account(
     page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show the entries of an account, newest first."""
-    require_page(visitor, visitor.sees_books)
     decimals_of(currency)
     async with house.database.reading() as conn:
         merchants = await list_merchants(conn, MerchantKind.MERCHANT)
@@ -82,10 +80,9 @@ async def show_account(
     return page("account.html", visitor, values)
 
 
-@get("/posting/{merchant_id:uuid}/{posting_id:uuid}")
+@get("/posting/{merchant_id:uuid}/{posting_id:uuid}", opt=open_to(BOOKS))
 async def show_posting(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], posting_id: FromPath[uuid.UUID]) -> Response[str]:
     """Show one posting whole; another merchant's does not exist."""
-    require_page(visitor, visitor.sees_books)
     async with house.database.reading() as conn:
         is_own = visitor.sees_house or visitor.merchant_id == merchant_id
         entries = await read_posting(conn, merchant_id, posting_id) if is_own else []

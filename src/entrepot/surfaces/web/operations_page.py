@@ -3,12 +3,12 @@
 from litestar import Response, get
 
 from entrepot.operations.document import duty_rows, fact_rows
-from entrepot.surfaces.web.access import VisitorDep
+from entrepot.surfaces.web.access import EVERYBODY, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.render import page
 
 
-@get("/operations")
+@get("/operations", opt=open_to(EVERYBODY))
 async def show_operations(house: HouseDep, visitor: VisitorDep) -> Response[str]:
     """Show the matrix to anybody."""
     plans = house.registry.plans()

@@ -19,8 +19,9 @@ from entrepot.orders.model import OrderState
 from entrepot.orders.read import count_orders
 from entrepot.parties.model import MerchantKind
 from entrepot.parties.store import list_merchants
-from entrepot.surfaces.web.access import VisitorDep, require_page
+from entrepot.surfaces.web.access import HOUSE, VisitorDep, open_to
 from entrepot.surfaces.web.house import House, HouseDep, business_now
+from entrepot.surfaces.web.languages import Language
 from entrepot.surfaces.web.render import fill, page
 
 _FEED_ROWS: Final = 12
@@ -37,10 +38,9 @@ class Happening(Struct, frozen=True):
     link: str
 
 
-@get("/operator")
+@get("/operator", opt=open_to(HOUSE))
 async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[str]:
     """Show the house at a glance."""
-    require_page(visitor, visitor.sees_house)
     async with house.database.reading() as conn:
         counts = await count_orders(conn)
         due = await count_due(conn)
@@ -63,22 +63,20 @@ async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[s
     return page("operator_home.html", visitor, values)
 
 
-@get("/operator/proof")
+@get("/operator/proof", opt=open_to(HOUSE))
 async def show_proof(house: HouseDep, visitor: VisitorDep) -> Response[str]:
     """Prove the books and show the outcome: a part of the operator's page, because it takes a while in a big house."""
-    require_page(visitor, visitor.sees_house)
     proof = await house.proofs.latest(house)
-    return Response(fill("parts/proof.html", proof=proof), media_type="text/html")
+    return Response(fill("parts/proof.html", visitor.language, proof=proof), media_type="text/html")
 
 
-@get("/operator/feed")
+@get("/operator/feed", opt=open_to(HOUSE) | {"streams": True})
 async def follow_feed(house: HouseDep, visitor: VisitorDep) -> ServerSentEvent:
     """Send each new fact as a line for the page."""
-    require_page(visitor, visitor.sees_house)
-    return ServerSentEvent(_feed(house))
+    return ServerSentEvent(_feed(house, visitor.language))
 
 
-async def _feed(house: House) -> AsyncGenerator[ServerSentEventMessage]:
+async def _feed(house: House, language: Language) -> AsyncGenerator[ServerSentEventMessage]:
     """Yield facts that were not there when one looked last, oldest first; now and then a comment, so that a dead line is noticed."""
     seen: set[tuple[object, ...]] | None = None
     silence = 0
@@ -94,7 +92,7 @@ async def _feed(house: House) -> AsyncGenerator[ServerSentEventMessage]:
         seen = {_key(fact) for fact in facts}
         silence = 0 if lines or silence >= _BEATS_OF_SILENCE else silence + 1
         for line in lines:
-            yield ServerSentEventMessage(data=fill("parts/happening.html", one=line).strip(), event="fact")
+            yield ServerSentEventMessage(data=fill("parts/happening.html", language, one=line).strip(), event="fact")
         if silence == 0 and not lines:
             yield ServerSentEventMessage(comment="still here")
         await asyncio.sleep(_FEED_PAUSE_S)
@@ -110,7 +108,7 @@ async def _happenings(conn: Conn, facts: Sequence[Fact]) -> list[Happening]:
         return []
     names = {one.merchant_id: one.name for one in await list_merchants(conn, MerchantKind.MERCHANT)}
     return [
-        Happening(fact, names.get(fact.merchant_id, "the house"), f"/orders/{fact.merchant_id}/{fact.subject_id}" if _is_of_order(fact) else "")
+        Happening(fact, names.get(fact.merchant_id, ""), f"/orders/{fact.merchant_id}/{fact.subject_id}" if _is_of_order(fact) else "")
         for fact in facts
     ]
 

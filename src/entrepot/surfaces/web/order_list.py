@@ -18,9 +18,10 @@ from entrepot.orders.model import OrderState
 from entrepot.orders.read import OrderRow, count_states, find_order, list_orders, list_person_orders
 from entrepot.parties.model import MerchantKind
 from entrepot.parties.store import list_merchants
-from entrepot.surfaces.web.access import Visitor, VisitorDep, require_member, require_page
+from entrepot.surfaces.web.access import BUYERS, HOUSE, MERCHANTS, Visitor, VisitorDep, open_to, require_member
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import state_words
 
 PAGE_ROWS: Final = 50
 
@@ -29,7 +30,7 @@ class UnknownOrderStateError(RefusedInputError):
     """No order is ever in this state; choose one that the page offers."""
 
 
-@get("/orders")
+@get("/orders", opt=open_to(BUYERS, MERCHANTS, HOUSE))
 async def show_orders(
     house: HouseDep,
     visitor: VisitorDep,
@@ -43,7 +44,6 @@ async def show_orders(
         async with house.database.reading() as conn:
             mine = await list_person_orders(conn, visitor.person_id, PAGE_ROWS)
         return page("buyer_orders.html", visitor, {"orders": mine})
-    require_page(visitor, visitor.is_house_or_merchant)
     if in_state and in_state not in {str(state) for state in OrderState}:
         raise UnknownOrderStateError("state", in_state, f"Use one of {', '.join(OrderState)}.")
     if model:
@@ -57,8 +57,8 @@ async def show_orders(
     values: dict[str, object] = {
         "orders": shown,
         "tabs": [
-            ("", "All", sum(counts.values())),
-            *((str(state), state.replace("_", " ").capitalize(), counts.get(state, 0)) for state in OrderState),
+            ("", visitor.language.gettext("All"), sum(counts.values())),
+            *((str(state), state_words(visitor.language, state), counts.get(state, 0)) for state in OrderState),
         ],
         "in_state": in_state,
         "model": model,
@@ -73,10 +73,9 @@ async def show_orders(
     return page("orders.html", visitor, values)
 
 
-@get("/search")
+@get("/search", opt=open_to(MERCHANTS, HOUSE))
 async def search(house: HouseDep, visitor: VisitorDep, q: FromQuery[str] = "") -> Response[str] | Redirect:
     """Find an order, a parcel or a SKU by its number; another merchant's are not found."""
-    require_page(visitor, visitor.is_house_or_merchant)
     text = q.strip()[:100]
     async with house.database.reading() as conn:
         orders = await _orders_named(conn, house, visitor, text) if text else []

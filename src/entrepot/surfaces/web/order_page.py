@@ -7,24 +7,24 @@ from litestar.params import FromPath
 
 from entrepot.orders.model import Order, OrderState, UnknownOrderError
 from entrepot.orders.read import read_orders
-from entrepot.surfaces.web.access import Visitor, VisitorDep, require_member
+from entrepot.surfaces.web.access import BUYERS, HOUSE, MERCHANTS, Visitor, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.order_view import read_buyer_view, read_full_view
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import ORDER_WAY
 
 
-@get("/orders/{merchant_id:uuid}/{order_id:uuid}")
+@get("/orders/{merchant_id:uuid}/{order_id:uuid}", opt=open_to(BUYERS, MERCHANTS, HOUSE))
 async def show_order(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], order_id: FromPath[uuid.UUID]) -> Response[str]:
     """Show an order to its buyer, its merchant or the house."""
-    require_member(visitor)
     async with house.database.reading() as conn:
         found = await read_orders(conn, [merchant_id], [order_id])
         order = require_own(visitor, found, order_id)
         if visitor.person_id is not None:
-            view = await read_buyer_view(conn, order, house.registry)
+            view = await read_buyer_view(conn, order, house.registry, visitor.language)
         else:
-            view = await read_full_view(conn, order, house.registry)
+            view = await read_full_view(conn, order, house.registry, visitor.language)
     template = "buyer_order.html" if visitor.person_id is not None else "order.html"
     return page(
         template, visitor, {"view": view, "order": order, "way": buyer_way_of(order.state) if visitor.person_id is not None else way_of(order.state)}
@@ -49,7 +49,7 @@ def way_of(state: str) -> list[tuple[str, str]]:
     """Return the steps of an order as (label, done, now or open); a cancelled order has come no further than its first step."""
     codes = [code for code, _ in ORDER_WAY]
     if state == OrderState.CANCELLED:
-        return [("Placed", "done"), ("Cancelled", "now")]
+        return [(mark("Placed"), "done"), (mark("Cancelled"), "now")]
     reached = codes.index(OrderState(state))
     return [
         (label, "done" if index < reached or state == OrderState.SETTLED else "now" if index == reached else "open")

@@ -22,14 +22,16 @@ from entrepot.orders.read import PromiseRow, read_lines, read_progress, read_pro
 from entrepot.parties.store import read_merchants
 from entrepot.settlement.store import StoredFee, StoredTax, read_order_fees, read_order_taxes
 from entrepot.sourcing.store import LineDecision, read_decisions
-from entrepot.surfaces.web.words import country, words
+from entrepot.surfaces.web.languages import Language, mark
+from entrepot.surfaces.web.words import country, long_day, words
 
 _COUNTED: Final = frozenset({"posted", "post"})
 _SHARES: Final = (
-    ("Merchant", ("rsv", "mer")),
-    ("Taxes and duties", ("tax", "duty", "import_tax", "cbec_tax")),
-    ("Fees", ("fee", "fee_tax")),
+    (mark("Merchant"), ("rsv", "mer")),
+    (mark("Taxes and duties"), ("tax", "duty", "import_tax", "cbec_tax")),
+    (mark("Fees"), ("fee", "fee_tax")),
 )
+_OTHERS: Final = mark("Others")
 
 
 class Moment(Struct, frozen=True):
@@ -112,7 +114,7 @@ class OrderView(Struct, frozen=True):
         return sum(shown.line.duty_minor for shown in self.lines)
 
 
-async def read_buyer_view(conn: Conn, order: Order, registry: Registry) -> OrderView:
+async def read_buyer_view(conn: Conn, order: Order, registry: Registry, language: Language) -> OrderView:
     """Return an order as its buyer may see it: lines, parcels, customs and dates, none of the merchant's or the house's internals."""
     key = ([order.merchant_id], [order.order_id])
     lines = await _read_lines(conn, order, registry)
@@ -133,20 +135,20 @@ async def read_buyer_view(conn: Conn, order: Order, registry: Registry) -> Order
         tuple(consignments),
         tuple(parcels),
         tuple(declarations),
-        tuple(_in_order(_fact_moments(facts), _parcel_moments(parcels), _customs_moments(declarations))),
-        next_for_buyer(order, promises),
+        tuple(_in_order(_fact_moments(language, facts), _parcel_moments(language, parcels), _customs_moments(language, declarations))),
+        next_for_buyer(language, order, promises),
     )
 
 
-async def read_full_view(conn: Conn, order: Order, registry: Registry) -> OrderView:
+async def read_full_view(conn: Conn, order: Order, registry: Registry, language: Language) -> OrderView:
     """Return an order with all that the merchant and the house may see: decisions, acts, stock moves, postings and fees."""
-    seen = await read_buyer_view(conn, order, registry)
+    seen = await read_buyer_view(conn, order, registry, language)
     taxes = {one.line_no: one for one in await read_order_taxes(conn, order.merchant_id, order.order_id)}
     decisions = {one.line_no: one for one in await read_decisions(conn, order.merchant_id, order.order_id)}
     subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
     acts = await read_acts(conn, order.merchant_id, subjects)
     entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
-    act_moments = [Moment(at, words(command), _who(kind, actor), note, "act") for at, command, kind, actor, note in acts]
+    act_moments = [Moment(at, words(language, command), _who(language, kind, actor), note, "act") for at, command, kind, actor, note in acts]
     return OrderView(
         order,
         seen.merchant_name,
@@ -161,7 +163,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry) -> OrderV
         seen.parcels,
         seen.declarations,
         tuple(_in_order(act_moments, seen.moments)),
-        next_for_house(order, seen.consignments, seen.promises),
+        next_for_house(language, order, seen.consignments, seen.promises),
         tuple(await read_moves(conn, order.merchant_id, subjects)),
         tuple(_postings(entries)),
         tuple(shares_of(entries, order.currency)),
@@ -187,36 +189,40 @@ async def _read_lines(conn: Conn, order: Order, registry: Registry) -> list[Show
     ]
 
 
-def next_for_buyer(order: Order, promises: Sequence[PromiseRow]) -> str:
+def next_for_buyer(language: Language, order: Order, promises: Sequence[PromiseRow]) -> str:
     """Return what happens next, for the buyer."""
+    _ = language.gettext
     last = max((one.to_on for one in promises), default=None)
-    until = f" It should arrive by {last:%-d %B}." if last is not None else ""
+    until = "" if last is None else " " + _("It should arrive by %(day)s.", day=long_day(language, last))
     return {
-        OrderState.AWAITING_PAYMENT: "We wait for your payment to be confirmed; your items are held meanwhile.",
-        OrderState.PAID: f"Your payment arrived. Your order is being prepared.{until}",
-        OrderState.IN_WORK: f"Your order is being packed.{until}",
-        OrderState.SHIPPED: f"Your order is on its way.{until}",
-        OrderState.DELIVERED: "Your order arrived.",
-        OrderState.SETTLED: "Your order arrived.",
-        OrderState.CANCELLED: "This order was cancelled; what you paid goes back to where it came from.",
+        OrderState.AWAITING_PAYMENT: _("We wait for your payment to be confirmed; your items are held meanwhile."),
+        OrderState.PAID: _("Your payment arrived. Your order is being prepared.") + until,
+        OrderState.IN_WORK: _("Your order is being packed.") + until,
+        OrderState.SHIPPED: _("Your order is on its way.") + until,
+        OrderState.DELIVERED: _("Your order arrived."),
+        OrderState.SETTLED: _("Your order arrived."),
+        OrderState.CANCELLED: _("This order was cancelled; what you paid goes back to where it came from."),
     }[OrderState(order.state)]
 
 
-def next_for_house(order: Order, consignments: Sequence[Consignment], promises: Sequence[PromiseRow]) -> str:
+def next_for_house(language: Language, order: Order, consignments: Sequence[Consignment], promises: Sequence[PromiseRow]) -> str:
     """Return who does what next, for the merchant and the house."""
+    _ = language.gettext
     waiting = sorted((one.ship_by_at, one.doer, one.place_code) for one in consignments if one.state in {"planned", "released", "part_shipped"})
     last = max((one.to_on for one in promises), default=None)
     if order.state in {OrderState.PAID, OrderState.IN_WORK} and waiting:
         ship_by_at, doer, place_code = waiting[0]
-        return f"{words(doer)} packs at {place_code} and hands over by {ship_by_at:%-d %B %H:%M} UTC."
+        by = f"{long_day(language, ship_by_at.date())} {ship_by_at:%H:%M} UTC"
+        return _("%(role)s packs at %(place)s and hands over by %(time)s.", role=words(language, doer), place=place_code, time=by)
+    delivery = _("The carrier delivers.") if last is None else _("The carrier delivers by %(day)s.", day=long_day(language, last))
     return {
-        OrderState.AWAITING_PAYMENT: "The payment provider decides; without an answer the hold ends and everything is given back.",
-        OrderState.PAID: "Customs decides before the order goes to work.",
-        OrderState.IN_WORK: "The packed order waits for its carrier.",
-        OrderState.SHIPPED: f"The carrier delivers{f' by {last:%-d %B}' if last is not None else ''}.",
-        OrderState.DELIVERED: "The reserve is released to the merchant when the days of waiting are over.",
-        OrderState.SETTLED: "Nothing is left to do; the money is in the merchant's balance.",
-        OrderState.CANCELLED: "Nothing is left to do; what was held was given back.",
+        OrderState.AWAITING_PAYMENT: _("The payment provider decides; without an answer the hold ends and everything is given back."),
+        OrderState.PAID: _("Customs decides before the order goes to work."),
+        OrderState.IN_WORK: _("The packed order waits for its carrier."),
+        OrderState.SHIPPED: delivery,
+        OrderState.DELIVERED: _("The reserve is released to the merchant when the days of waiting are over."),
+        OrderState.SETTLED: _("Nothing is left to do; the money is in the merchant's balance."),
+        OrderState.CANCELLED: _("Nothing is left to do; what was held was given back."),
     }[OrderState(order.state)]
 
 
@@ -226,12 +232,12 @@ def shares_of(entries: Sequence[EntryRow], currency: str) -> list[Share]:
     for entry in entries:
         if entry.phase in _COUNTED and entry.currency == currency and entry.account_code not in {"psp", "bank"}:
             family = entry.account_code.partition(".")[0]
-            name = next((name for name, families in _SHARES if family in families), "Others")
+            name = next((name for name, families in _SHARES if family in families), _OTHERS)
             sums[name] = sums.get(name, 0) - entry.amount_minor
     whole = sum(minor for minor in sums.values() if minor > 0)
     shares: list[Share] = []
     start = 0
-    for name in [*(name for name, _ in _SHARES), "Others"]:
+    for name in [*(name for name, _ in _SHARES), _OTHERS]:
         minor = sums.get(name, 0)
         if minor:
             width = max(0, minor) * 1000 // whole if whole else 0
@@ -248,41 +254,52 @@ def _postings(entries: Sequence[EntryRow]) -> list[ShownPosting]:
     return [ShownPosting(key, rows[0].at, rows[0].kind, rows[0].phase, tuple(rows)) for key, rows in groups.items()]
 
 
-def _fact_moments(facts: Sequence[Fact]) -> list[Moment]:
+def _fact_moments(language: Language, facts: Sequence[Fact]) -> list[Moment]:
     """Return what happened to the order; what carriers reported of its parcels is told by the parcels themselves."""
-    return [Moment(one.at, words(one.fact_code), "", "", "fact") for one in facts if not one.fact_code.startswith("parcel_")]
+    return [Moment(one.at, words(language, one.fact_code), "", "", "fact") for one in facts if not one.fact_code.startswith("parcel_")]
 
 
-def _parcel_moments(parcels: Sequence[ParcelTimeline]) -> list[Moment]:
+def _parcel_moments(language: Language, parcels: Sequence[ParcelTimeline]) -> list[Moment]:
     """Return what carriers reported, with the parcel's number as evidence."""
     return [
-        Moment(event.occurred_at, f"Parcel {words(event.code).lower()}", words(event.source), _seen_at(event.place, one), "parcel")
+        Moment(
+            event.occurred_at,
+            language.gettext("Parcel: %(event)s", event=words(language, event.code)),
+            words(language, event.source),
+            _seen_at(language, event.place, one),
+            "parcel",
+        )
         for one in parcels
         for event in one.events
     ]
 
 
-def _seen_at(place: str, timeline: ParcelTimeline) -> str:
-    tracking = timeline.parcel.tracking_number or "no number yet"
+def _seen_at(language: Language, place: str, timeline: ParcelTimeline) -> str:
+    tracking = timeline.parcel.tracking_number or language.gettext("no number yet")
     return f"{place}, {tracking}" if place else tracking
 
 
-def _customs_moments(declarations: Sequence[StoredDeclaration]) -> list[Moment]:
+def _customs_moments(language: Language, declarations: Sequence[StoredDeclaration]) -> list[Moment]:
     return [
         Moment(
             one.state_at,
-            f"{words(one.declaration.kind)} declaration {one.state}",
-            f"Customs {country(one.declaration.ship_from if one.declaration.kind is DeclarationKind.EXPORT else one.declaration.ship_to)}",
-            one.cause_code.replace("_", " "),
+            language.gettext("%(kind)s declaration: %(state)s", kind=words(language, one.declaration.kind), state=words(language, one.state)),
+            language.gettext("Customs %(country)s", country=country(language, _office(one))),
+            words(language, one.cause_code),
             "customs",
         )
         for one in declarations
     ]
 
 
-def _who(kind: str, actor: str) -> str:
+def _office(one: StoredDeclaration) -> str:
+    """Return the country whose customs decide."""
+    return one.declaration.ship_from if one.declaration.kind is DeclarationKind.EXPORT else one.declaration.ship_to
+
+
+def _who(language: Language, kind: str, actor: str) -> str:
     """Name an actor once: "Staff anna", "Runner", "Buyer"."""
-    return words(actor) if kind in {"program", actor} else f"{words(kind)} {actor}"
+    return words(language, actor) if kind in {"program", actor} else f"{words(language, kind)} {actor}"
 
 
 def _in_order(*sources: Sequence[Moment]) -> list[Moment]:

@@ -10,8 +10,20 @@ from litestar.types import Message, Scope
 
 from entrepot.base.errors import EntrepotError
 from entrepot.surfaces.web.access import provide_form, provide_visitor
+from entrepot.surfaces.web.account_pages import (
+    begin_factor,
+    change_password,
+    confirm_factor,
+    drop_factor,
+    send_link,
+    set_new_password,
+    show_forgotten,
+    show_me,
+    show_new_password,
+)
 from entrepot.surfaces.web.bundles import show_bundle
 from entrepot.surfaces.web.checkout import do_checkout, show_checkout, show_confirmation
+from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
 from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
 from entrepot.surfaces.web.house import provide_house
 from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
@@ -19,7 +31,8 @@ from entrepot.surfaces.web.operations_page import show_operations
 from entrepot.surfaces.web.operator_home import follow_feed, show_operator_home, show_proof
 from entrepot.surfaces.web.order_list import search, show_orders
 from entrepot.surfaces.web.order_page import show_order
-from entrepot.surfaces.web.sign_in import do_sign_in, do_sign_out, first_page, show_sign_in
+from entrepot.surfaces.web.preferences import keep_preferences, keep_view
+from entrepot.surfaces.web.sign_in import do_enter_code, do_sign_in, do_sign_out, first_page, show_code, show_sign_in
 from entrepot.surfaces.web.stock_pages import show_stock
 from entrepot.surfaces.web.storefront import choose_store, show_product, show_store
 
@@ -32,10 +45,14 @@ _SECURITY_HEADERS: Final = (
         ),
     ),
     (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _NO_STORE: Final = (b"cache-control", b"no-store")
+_ONLY_TLS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 def routes() -> list[HTTPRouteHandler]:
@@ -45,7 +62,20 @@ def routes() -> list[HTTPRouteHandler]:
         first_page,
         show_sign_in,
         do_sign_in,
+        show_code,
+        do_enter_code,
         do_sign_out,
+        show_me,
+        change_password,
+        begin_factor,
+        confirm_factor,
+        drop_factor,
+        show_forgotten,
+        send_link,
+        show_new_password,
+        set_new_password,
+        keep_preferences,
+        keep_view,
         show_operator_home,
         show_proof,
         follow_feed,
@@ -57,6 +87,10 @@ def routes() -> list[HTTPRouteHandler]:
         show_account,
         show_posting,
         show_operations,
+        show_design,
+        try_form,
+        try_scan,
+        show_progress,
         choose_store,
         show_store,
         show_product,
@@ -80,7 +114,7 @@ async def add_security_headers(message: Message, scope: Scope) -> None:
     """Give every answer the headers that keep foreign code and frames out, and pages out of caches."""
     if message["type"] != "http.response.start":
         return
-    headers = [*message["headers"], *_SECURITY_HEADERS]
+    headers = [*message["headers"], *_SECURITY_HEADERS, *([_ONLY_TLS] if scope["scheme"] == "https" else [])]
     if not scope["path"].startswith("/static/"):
         known = {name.lower() for name, _ in headers}
         headers += [_NO_STORE] if b"cache-control" not in known else []

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.params import QueryParameter
@@ -13,17 +14,20 @@ from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock
 from entrepot.parties.accounts import MERCHANT_ROLES, SignIn, SignInOutcome, StaffRole
 from entrepot.parties.demo import DemoSignIn, read_seed_parties
-from entrepot.parties.sign_in import find_active_staff, sign_in, sign_out
+from entrepot.parties.sign_in import enter_code, find_active_staff, sign_in, sign_out
 from entrepot.surfaces.web.access import (
+    EVERYBODY,
     SESSION_COOKIE,
     FormDep,
     VisitorDep,
     WebRequest,
     ended_session_cookie,
+    inside,
+    open_to,
     session_cookie,
-    visit_cookie,
 )
 from entrepot.surfaces.web.house import House, HouseDep
+from entrepot.surfaces.web.languages import Language
 from entrepot.surfaces.web.render import page
 
 _FIRST_PAGES: Final[Mapping[StaffRole | None, str]] = {
@@ -33,46 +37,68 @@ _FIRST_PAGES: Final[Mapping[StaffRole | None, str]] = {
     StaffRole.FINANCE: "/operator",
     StaffRole.AGENT: "/orders",
     StaffRole.WAREHOUSE: "/operations",
+    StaffRole.STOREFRONT: "/store",
     **dict.fromkeys((StaffRole(role) for role in MERCHANT_ROLES), "/orders"),
 }
 
 
-@get("/")
+@get("/", opt=open_to(EVERYBODY))
 async def first_page(visitor: VisitorDep) -> Redirect:
     """Lead everybody to the page they begin with."""
     return Redirect(_FIRST_PAGES[visitor.role], status_code=303)
 
 
-@get("/sign-in")
-async def show_sign_in(
-    request: WebRequest, house: HouseDep, visitor: VisitorDep, then: Annotated[str, QueryParameter(name="next")] = "/"
-) -> Response[str]:
+@get("/sign-in", opt=open_to(EVERYBODY))
+async def show_sign_in(house: HouseDep, visitor: VisitorDep, then: Annotated[str, QueryParameter(name="next")] = "/") -> Response[str]:
     """Show the form, and in a demo house the public sign-ins."""
-    values = {"next": _inside(then), "login": "", "problem": "", "demo": await _demo_sign_ins(house)}
-    return page("sign_in.html", visitor, values, cookies=[] if visitor.member else [visit_cookie(request, visitor)])
+    values = {"next": inside(then), "login": "", "problem": "", "demo": await _demo_sign_ins(house)}
+    return page("sign_in.html", visitor, values)
 
 
-@post("/sign-in", status_code=200)
+@post("/sign-in", status_code=200, opt=open_to(EVERYBODY))
 async def do_sign_in(request: WebRequest, house: HouseDep, visitor: VisitorDep, form: FormDep) -> Response[str] | Redirect:
     """Check login and password; a refusal is told on the page and counted."""
-    login, then = form.get("login", ""), _inside(form.get("next", "/"))
+    login, then = form.get("login", ""), inside(form.get("next", "/"))
 
     async def check(conn: Conn) -> SignIn:
+        await sign_out(conn, request.cookies.get(SESSION_COOKIE, ""), RealClock().now())
         return await sign_in(conn, RandomIds(), login, form.get("password", ""), visitor.origin, RealClock().now())
 
     told = await house.database.writing(check)
     if told.outcome is SignInOutcome.SIGNED_IN and told.token is not None:
-        return Redirect(then, status_code=303, cookies=[session_cookie(request, told.token)])
-    status, problem = 401, "Login or password is wrong. Check both and try again."
-    if told.retry_at is not None:
-        minutes = max(1, -(-int((told.retry_at - RealClock().now()).total_seconds()) // 60))
-        status, problem = 429, f"Too many attempts. Wait {minutes} {'minute' if minutes == 1 else 'minutes'}, then try again."
+        return Redirect(then, status_code=303, cookies=[session_cookie(visitor, told.token)])
+    if told.outcome is SignInOutcome.CODE_NEEDED and told.token is not None:
+        return Redirect(f"/sign-in/code?next={quote(then, safe='')}", status_code=303, cookies=[session_cookie(visitor, told.token)])
+    status, problem = _problem(visitor.language, told, visitor.language.gettext("Login or password is wrong. Check both and try again."))
     values = {"next": then, "login": login, "problem": problem, "demo": await _demo_sign_ins(house)}
     return page("sign_in.html", visitor, values, status)
 
 
-@post("/sign-out", status_code=200)
-async def do_sign_out(request: WebRequest, house: HouseDep, form: FormDep) -> Redirect:
+@get("/sign-in/code", opt=open_to(EVERYBODY))
+async def show_code(visitor: VisitorDep, then: Annotated[str, QueryParameter(name="next")] = "/") -> Response[str]:
+    """Show the form for the second factor's code."""
+    return page("code.html", visitor, {"next": inside(then), "problem": ""})
+
+
+@post("/sign-in/code", status_code=200, opt=open_to(EVERYBODY))
+async def do_enter_code(request: WebRequest, house: HouseDep, visitor: VisitorDep, form: FormDep) -> Response[str] | Redirect:
+    """Check the code of whoever gave the right password; the session goes on under another token."""
+    then, token = inside(form.get("next", "/")), request.cookies.get(SESSION_COOKIE, "")
+
+    async def check(conn: Conn) -> SignIn:
+        return await enter_code(conn, RandomIds(), house.keyring, token, form.get("code", ""), visitor.origin, RealClock().now())
+
+    told = await house.database.writing(check)
+    if told.outcome is SignInOutcome.SIGNED_IN and told.token is not None:
+        return Redirect(then, status_code=303, cookies=[session_cookie(visitor, told.token)])
+    if told.outcome is SignInOutcome.WRONG_CREDENTIALS:
+        return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(visitor)])
+    status, problem = _problem(visitor.language, told, visitor.language.gettext("That code is not right. Wait for the next one and try again."))
+    return page("code.html", visitor, {"next": then, "problem": problem}, status)
+
+
+@post("/sign-out", status_code=200, opt=open_to(EVERYBODY))
+async def do_sign_out(request: WebRequest, house: HouseDep, visitor: VisitorDep, form: FormDep) -> Redirect:
     """End the session."""
     _ = form
 
@@ -80,12 +106,18 @@ async def do_sign_out(request: WebRequest, house: HouseDep, form: FormDep) -> Re
         return await sign_out(conn, request.cookies.get(SESSION_COOKIE, ""), RealClock().now())
 
     await house.database.writing(end)
-    return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(request)])
+    return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(visitor)])
 
 
-def _inside(address: str) -> str:
-    """Return an address of this site, whatever was asked for."""
-    return address if address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable() else "/"
+def _problem(spoken: Language, told: SignIn, wrong: str) -> tuple[int, str]:
+    """Return the status and the words for an attempt that failed."""
+    if told.retry_at is None:
+        return 401, wrong
+    minutes = max(1, -(-int((told.retry_at - RealClock().now()).total_seconds()) // 60))
+    text = spoken.ngettext(
+        "Too many attempts. Wait %(num)s minute, then try again.", "Too many attempts. Wait %(num)s minutes, then try again.", minutes
+    )
+    return 429, text
 
 
 async def _demo_sign_ins(house: House) -> list[DemoSignIn]:

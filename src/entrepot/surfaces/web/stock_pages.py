@@ -16,13 +16,14 @@ from entrepot.catalogue.model import UnknownStockItemError
 from entrepot.catalogue.store import list_stock_items, read_texts
 from entrepot.parties.model import Merchant, MerchantKind, UnknownMerchantError
 from entrepot.parties.store import list_merchants
-from entrepot.surfaces.web.access import Visitor, VisitorDep, require_page
+from entrepot.surfaces.web.access import HOUSE, MERCHANTS, Visitor, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import page
 
 _ROWS: Final = 100
 _MOST_LOCATIONS: Final = 2000
-_VIEWS: Final = (("available", "Available"), ("balances", "Balances"), ("moves", "Moves"))
+_VIEWS: Final = (("available", mark("Available")), ("balances", mark("Balances")), ("moves", mark("Moves")))
 
 
 class NamedItem(Struct, frozen=True):
@@ -32,7 +33,7 @@ class NamedItem(Struct, frozen=True):
     title: str
 
 
-@get("/stock")
+@get("/stock", opt=open_to(MERCHANTS, HOUSE))
 async def show_stock(
     house: HouseDep,
     visitor: VisitorDep,
@@ -42,7 +43,6 @@ async def show_stock(
     page_no: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[str]:
     """Show one merchant's stock; the house chooses the merchant."""
-    require_page(visitor, visitor.is_house_or_merchant)
     view = view if view in dict(_VIEWS) else "available"
     async with house.database.reading() as conn:
         merchants = await list_merchants(conn, MerchantKind.MERCHANT)

@@ -20,8 +20,9 @@ from entrepot.operations.model import Step
 from entrepot.operations.registry import Registry
 from entrepot.orders.model import OfferNotLiveError
 from entrepot.parties.store import read_merchants
-from entrepot.surfaces.web.access import HouseNotReadyError, VisitorDep, WebRequest
+from entrepot.surfaces.web.access import EVERYBODY, HouseNotReadyError, VisitorDep, WebRequest, open_to, speaking
 from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.quotes import Quote, QuoteAsk, quote_offers
 from entrepot.surfaces.web.render import fill, page
 
@@ -53,7 +54,7 @@ class ShownOffer(Struct, frozen=True):
     refusal: EntrepotError | None
 
 
-@get("/store")
+@get("/store", opt=open_to(EVERYBODY))
 async def choose_store(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Redirect:
     """Lead to the store that the visitor saw last, else to the first."""
     _ = visitor
@@ -67,7 +68,7 @@ async def choose_store(request: WebRequest, house: HouseDep, visitor: VisitorDep
     return Redirect(f"/store/{code}", status_code=303)
 
 
-@get("/store/{store:str}")
+@get("/store/{store:str}", opt=open_to(EVERYBODY))
 async def show_store(
     house: HouseDep, visitor: VisitorDep, store: FromPath[str], q: FromQuery[str] = "", category: FromQuery[str] = "", country: FromQuery[str] = ""
 ) -> Response[str]:
@@ -94,10 +95,10 @@ async def show_store(
         "category": category,
         **_store_values(outside, marketplace, country),
     }
-    return page("store.html", visitor, values)
+    return page("store.html", speaking(visitor, marketplace.languages), values)
 
 
-@get("/store/{store:str}/products/{product_id:uuid}")
+@get("/store/{store:str}/products/{product_id:uuid}", opt=open_to(EVERYBODY))
 async def show_product(
     request: WebRequest,
     house: HouseDep,
@@ -118,6 +119,7 @@ async def show_product(
         found = await read_product_page(conn, product_id, store, marketplace.languages[0], now)
         offers = await _shown_offers(conn, found, outside, (quantity, country, postcode))
         chosen = choose_offer(offers, found, offer)
+    visitor = speaking(visitor, marketplace.languages)
     values: dict[str, object] = {
         "found": found,
         "offers": offers,
@@ -129,7 +131,7 @@ async def show_product(
         **_store_values(outside, marketplace, country),
     }
     if "hx-request" in request.headers:
-        return Response(fill("parts/quote.html", visitor=visitor, **values), media_type="text/html")
+        return Response(fill("parts/quote.html", visitor.language, visitor=visitor, **values), media_type="text/html")
     return page("product.html", visitor, values)
 
 
@@ -143,8 +145,8 @@ def badge_of(registry: Registry, model_code: str) -> str:
     """Return in a word who ships what is sold by a model: shoppers know people, not models."""
     plan = registry.plan(model_code)
     if plan.uses_quota:
-        return "Global"
-    return "Platform" if plan.platform_does(Step.PACK) else "Merchant"
+        return mark("Global")
+    return mark("Platform") if plan.platform_does(Step.PACK) else mark("Merchant")
 
 
 def choose_offer(offers: Sequence[ShownOffer], found: ProductPage, offer_id: uuid.UUID | None) -> ShownOffer | None:

@@ -1,4 +1,4 @@
-"""How pages say things: codes as words, states as tones, money, numbers, dates and countries as people write them."""
+"""How pages say things in a visitor's language: codes as words, states as tones, money, numbers, dates and countries as people write them."""
 
 import uuid
 from collections.abc import Mapping
@@ -6,86 +6,98 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final, cast
 
-from babel import Locale
 from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
 from markupsafe import Markup
 
 from entrepot.base.money import decimals_of, major
 from entrepot.orders.model import OrderState
-
-LOCALE: Final = Locale.parse("en")
-"""Language of the pages; amounts show currencies that share a sign apart (US$ is $, CA$, A$, CN¥)."""
+from entrepot.surfaces.web.languages import Language, mark
 
 _MINUS: Final = "\u2212"
 _NOTHING: Final = "\u2013"
+_DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日 EEE"}
+_SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日 EEE"}
+_LONG_DAY: Final = {"en": "d MMMM", "de": "d. MMMM", "zh_Hans": "M月d日"}
+_DATE: Final = {"en": "d MMM y", "de": "d. MMM y", "zh_Hans": "y年M月d日"}
+_BRIEF_DATE: Final = {"en": "d MMM", "de": "d. MMM", "zh_Hans": "M月d日"}
 
 _TONES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("awaiting_payment", "customs_hold", "held", "exception", "returning", "limit_reached", "part_shipped", "pending"), "warning"),
-    **dict.fromkeys(("paid", "in_work", "released_to_work", "labelled", "submitted", "drafted", "planned"), "info"),
-    **dict.fromkeys(("shipped", "handed_over", "in_transit", "out_for_delivery", "part_delivered"), "progress"),
-    **dict.fromkeys(("delivered", "settled", "released", "captured", "hit", "posted", "post", "chosen"), "success"),
-    **dict.fromkeys(("lost", "destroyed", "refused", "declined", "miss", "void", "broken", "expired"), "danger"),
+    **dict.fromkeys(("requested", "carried", "suspended", "paused", "late", "short", "attention"), "warning"),
+    **dict.fromkeys(("paid", "in_work", "released_to_work", "labelled", "submitted", "drafted", "planned", "queued", "announced", "open"), "info"),
+    **dict.fromkeys(
+        ("shipped", "handed_over", "in_transit", "out_for_delivery", "part_delivered", "picking", "picked", "packed", "receiving"), "progress"
+    ),
+    **dict.fromkeys(("delivered", "settled", "released", "captured", "hit", "posted", "post", "chosen", "live", "active"), "success"),
+    **dict.fromkeys(("approved", "graded", "sent", "done"), "success"),
+    **dict.fromkeys(("lost", "destroyed", "refused", "declined", "miss", "void", "broken", "expired", "failed", "rejected"), "danger"),
 }
 
-_STATE_WORDS: Final[Mapping[str, str]] = {"hit": "Kept", "miss": "Missed"}
+_STATE_WORDS: Final[Mapping[str, str]] = {"hit": mark("Kept"), "miss": mark("Missed"), "post": mark("Posted")}
+_CODE_WORDS: Final[Mapping[str, str]] = {"free": mark("Free circulation")}
 
 ORDER_WAY: Final = (
-    (OrderState.AWAITING_PAYMENT, "Placed"),
-    (OrderState.PAID, "Paid"),
-    (OrderState.IN_WORK, "In work"),
-    (OrderState.SHIPPED, "Shipped"),
-    (OrderState.DELIVERED, "Delivered"),
-    (OrderState.SETTLED, "Settled"),
+    (OrderState.AWAITING_PAYMENT, mark("Placed")),
+    (OrderState.PAID, mark("Paid")),
+    (OrderState.IN_WORK, mark("In work")),
+    (OrderState.SHIPPED, mark("Shipped")),
+    (OrderState.DELIVERED, mark("Delivered")),
+    (OrderState.SETTLED, mark("Settled")),
 )
 """The way of an order as its stepper shows it."""
 
 _ACCOUNTS: Final[Mapping[str, str]] = {
-    "psp": "Payment provider",
-    "bank": "Bank",
-    "mer": "Payable to merchants",
-    "rsv": "Reserve of merchants",
-    "broker": "Customs broker",
-    "fxclr": "Exchange clearing",
-    "buyer_refund": "Refunds to buyers",
-    "loss": "Losses borne",
-    "rounding": "Rounding",
-    "variance": "Quoted against assessed",
-    "channel": "Other channels",
+    "psp": mark("Payment provider"),
+    "bank": mark("Bank"),
+    "mer": mark("Payable to merchants"),
+    "rsv": mark("Reserve of merchants"),
+    "broker": mark("Customs broker"),
+    "fxclr": mark("Exchange clearing"),
+    "buyer_refund": mark("Refunds to buyers"),
+    "loss": mark("Losses borne"),
+    "rounding": mark("Rounding"),
+    "variance": mark("Quoted against assessed"),
+    "channel": mark("Other channels"),
 }
 _ACCOUNT_FAMILIES: Final[Mapping[str, str]] = {
-    "fee": "Fee",
-    "fee_tax": "Tax on fees",
-    "tax": "Sales tax",
-    "duty": "Duty",
-    "import_tax": "Import tax",
-    "cbec_tax": "Retail import tax",
-    "carrier": "Carrier",
+    "fee": mark("Fee"),
+    "fee_tax": mark("Tax on fees"),
+    "tax": mark("Sales tax"),
+    "duty": mark("Duty"),
+    "import_tax": mark("Import tax"),
+    "cbec_tax": mark("Retail import tax"),
+    "carrier": mark("Carrier"),
 }
 _PLACES: Final[Mapping[str, str]] = {
-    "@supplier": "Supplier",
-    "@word": "Merchant's word",
-    "@over_receipt": "Over receipt",
-    "@found": "Found",
-    "@transit": "In transit to us",
-    "@carrier": "With a carrier",
-    "@customer": "Customer",
-    "@return": "On its way back",
-    "@customs": "Customs",
-    "@lost": "Lost",
-    "@gone": "Gone",
+    "@supplier": mark("Supplier"),
+    "@word": mark("Merchant's word"),
+    "@over_receipt": mark("Over receipt"),
+    "@found": mark("Found"),
+    "@transit": mark("In transit to us"),
+    "@carrier": mark("With a carrier"),
+    "@customer": mark("Customer"),
+    "@return": mark("On its way back"),
+    "@customs": mark("Customs"),
+    "@lost": mark("Lost"),
+    "@gone": mark("Gone"),
 }
 
 
-def words(code: object) -> str:
-    """Return a code as words: `order_placed` is "Order placed"."""
+def plain_words(code: object) -> str:
+    """Return a code as English words: `order_placed` is "Order placed"; in this form the catalogues hold it."""
     text = str(code).replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 
 
-def state_words(state: object) -> str:
+def words(language: Language, code: object) -> str:
+    """Return a code as words."""
+    return language.gettext(_CODE_WORDS.get(str(code), plain_words(code)))
+
+
+def state_words(language: Language, state: object) -> str:
     """Return how a state is called on its pill."""
-    return _STATE_WORDS.get(str(state), words(state))
+    return language.gettext(_STATE_WORDS.get(str(state), plain_words(state)))
 
 
 def short_title(title: str) -> str:
@@ -98,79 +110,91 @@ def tone(state: object) -> str:
     return _TONES.get(str(state), "neutral")
 
 
-def money(minor: int, currency: str) -> str:
-    """Return an amount as people write it, with its currency and a true minus sign."""
-    return format_currency(major(minor, currency), currency, locale=LOCALE, decimal_quantization=False, currency_digits=True).replace("-", _MINUS)
+def money(language: Language, minor: int, currency: str) -> str:
+    """Return an amount as people write it, with its currency and a true minus sign; currencies that share a sign are told apart (US$, CA$)."""
+    told = format_currency(major(minor, currency), currency, locale=language.locale, decimal_quantization=False, currency_digits=True)
+    return told.replace("-", _MINUS)
 
 
-def plain_amount(minor: int, currency: str) -> str:
+def plain_amount(language: Language, minor: int, currency: str) -> str:
     """Return an amount without its currency, for columns that name it once."""
     decimals = decimals_of(currency)
     pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-    return format_decimal(major(minor, currency), format=pattern, locale=LOCALE).replace("-", _MINUS)
+    return format_decimal(major(minor, currency), format=pattern, locale=language.locale).replace("-", _MINUS)
 
 
-def number(count: int) -> str:
+def currency_name(language: Language, currency: str) -> str:
+    """Return a currency's name."""
+    return get_currency_name(currency, locale=language.locale)
+
+
+def number(language: Language, count: int) -> str:
     """Return a whole number with its thousands apart."""
-    return format_decimal(count, locale=LOCALE).replace("-", _MINUS)
+    return format_decimal(count, locale=language.locale).replace("-", _MINUS)
 
 
-def percent(rate: Decimal | None) -> str:
+def percent(language: Language, rate: Decimal | None) -> str:
     """Return a rate as per cent, or a dash."""
-    return _NOTHING if rate is None else format_percent(rate, format="#,##0.##%", locale=LOCALE)
+    return _NOTHING if rate is None else format_percent(rate, format="#,##0.##%", locale=language.locale)
 
 
-def day(on: date | None) -> str:
-    """Return a date such as "Tue 8 Sept 2026"."""
-    return _NOTHING if on is None else format_date(on, "EEE d MMM y", locale=LOCALE)
+def day(language: Language, on: date | None) -> str:
+    """Return a date such as "Tue 8 Sep 2026"."""
+    return _NOTHING if on is None else format_date(on, _DAY[language.code], locale=language.locale)
 
 
-def short_day(on: date) -> str:
+def short_day(language: Language, on: date) -> str:
     """Return a date without its year."""
-    return format_date(on, "EEE d MMM", locale=LOCALE)
+    return format_date(on, _SHORT_DAY[language.code], locale=language.locale)
 
 
-def window(from_on: date, to_on: date) -> str:
+def long_day(language: Language, on: date) -> str:
+    """Return a date for sentences, such as "8 September"."""
+    return format_date(on, _LONG_DAY[language.code], locale=language.locale)
+
+
+def window(language: Language, from_on: date, to_on: date) -> str:
     """Return an arrival window in as few words as it takes."""
     if from_on == to_on:
-        return short_day(from_on)
-    return f"{short_day(from_on)} to {short_day(to_on)}"
+        return short_day(language, from_on)
+    return language.gettext("%(first)s to %(last)s", first=short_day(language, from_on), last=short_day(language, to_on))
 
 
-def when(at: datetime | None) -> Markup:
-    """Return an instant as a time element: UTC until the browser shows the viewer's own zone."""
+def when(language: Language, at: datetime | None) -> Markup:
+    """Return an instant as a time element: UTC until the browser shows the viewer's own zone, which keeps UTC as its title."""
     if at is None:
         return Markup("&ndash;")
     utc = at.astimezone(UTC)
-    shown = format_date(utc.date(), "d MMM y", locale=LOCALE) + f", {utc:%H:%M}"
+    shown = format_date(utc.date(), _DATE[language.code], locale=language.locale) + f", {utc:%H:%M}"
     return Markup('<time datetime="{}" title="{} UTC" data-local>{}</time>').format(utc.isoformat(timespec="seconds"), shown, shown)
 
 
-def when_brief(at: datetime) -> Markup:
+def when_brief(language: Language, at: datetime) -> Markup:
     """Return an instant without its year, for feeds."""
     utc = at.astimezone(UTC)
+    shown = format_date(utc.date(), _BRIEF_DATE[language.code], locale=language.locale) + f", {utc:%H:%M}"
     return Markup('<time datetime="{}" title="{} UTC" data-local="brief">{}</time>').format(
-        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S}", format_date(utc.date(), "d MMM", locale=LOCALE) + f", {utc:%H:%M}"
+        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S}", shown
     )
 
 
-def country(code: str) -> str:
+def country(language: Language, code: str) -> str:
     """Return a country's name, or the code where it is no country."""
-    return cast("Mapping[str, str]", LOCALE.territories).get(code, code)
+    return cast("Mapping[str, str]", language.locale.territories).get(code, code)
 
 
-def account(code: str) -> str:
+def account(language: Language, code: str) -> str:
     """Return an account's name."""
     family, _, rest = code.partition(".")
     if not rest:
-        return _ACCOUNTS.get(code, words(code))
-    name = _ACCOUNT_FAMILIES.get(family, words(family))
-    return f"{name}: {country(rest) if len(rest) == 2 else words(rest)}"
+        return language.gettext(_ACCOUNTS.get(code, plain_words(code)))
+    name = language.gettext(_ACCOUNT_FAMILIES.get(family, plain_words(family)))
+    return f"{name}: {country(language, rest) if len(rest) == 2 else words(language, rest)}"
 
 
-def place(code: str) -> str:
+def place(language: Language, code: str) -> str:
     """Return a place's name: pseudo places in words, buildings by code."""
-    return _PLACES.get(code, code)
+    return language.gettext(_PLACES[code]) if code in _PLACES else code
 
 
 def short_id(value: uuid.UUID) -> str:

@@ -1,46 +1,57 @@
-// What every page loads: htmx for parts of pages, times in the viewer's zone, selects that send their form, the live feed.
+// What every page loads. A part takes an element and brings it to life; charts and the map are loaded only by pages that hold one.
 import "htmx.org";
+import { openDialog } from "./parts/dialog.js";
+import { follow } from "./parts/feed.js";
+import { focusErrors, sendOnChange } from "./parts/forms.js";
+import { startList } from "./parts/list.js";
+import { watchProgress } from "./parts/progress.js";
+import { startScan } from "./parts/scan.js";
+import { startTabs } from "./parts/tabs.js";
+import { showTime } from "./parts/times.js";
+import { showToast } from "./parts/toast.js";
 
-const LOCAL_TIME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
-const BRIEF_TIME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const FEED_ROWS = 30;
+const PARTS = [
+  ["time[data-local]", showTime],
+  ["[data-feed]", follow],
+  ["[data-listing]", startList],
+  ["[data-tabs]", startTabs],
+  ["[data-toast]", showToast],
+  ["[data-progress]", watchProgress],
+  ["[data-scan]", startScan],
+  ["[data-error-summary]", focusErrors],
+  ["[data-opens]", openDialog],
+  ["[data-chart]", async (figure) => (await import("./parts/chart.js")).drawChart(figure)],
+  ["[data-map]", async (figure) => (await import("./parts/map.js")).drawMap(figure)],
+];
 
-function showLocalTimes(root) {
-  for (const element of root.querySelectorAll("time[data-local]")) {
-    element.textContent = (element.dataset.local === "brief" ? BRIEF_TIME : LOCAL_TIME).format(new Date(element.dateTime));
-    element.removeAttribute("data-local");
+function dress(root) {
+  for (const [selector, start] of PARTS) {
+    if (root.matches?.(selector)) start(root);
+    for (const element of root.querySelectorAll(selector)) start(element);
   }
-}
-
-function sendOnChange(event) {
-  event.target.closest("form[data-autosubmit]")?.requestSubmit();
-}
-
-function follow(feed) {
-  const sign = document.querySelector("[data-live]");
-  const source = new EventSource(feed.dataset.feed);
-  const say = (text, isLive) => {
-    sign.textContent = text;
-    sign.classList.toggle("live-on", isLive);
-  };
-  source.addEventListener("open", () => say("live", true));
-  source.addEventListener("error", () => say("reconnecting", false));
-  source.addEventListener("fact", (event) => {
-    document.querySelector("[data-feed-empty]")?.remove();
-    feed.insertAdjacentHTML("afterbegin", event.data);
-    feed.firstElementChild.classList.add("feed-new");
-    showLocalTimes(feed.firstElementChild);
-    while (feed.children.length > FEED_ROWS) feed.lastElementChild.remove();
-  });
-  addEventListener("pagehide", () => source.close());
 }
 
 document.addEventListener("change", sendOnChange);
 document.addEventListener("click", (event) => {
-  for (const open of document.querySelectorAll("details.pick[open], details.burger[open]")) if (!open.contains(event.target)) open.open = false;
+  for (const open of document.querySelectorAll("details[data-closes][open]")) if (!open.contains(event.target)) open.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const inField = event.target.closest?.("input, select, textarea, [contenteditable]");
+  if (event.key === "Escape") {
+    const open = event.target.closest?.("details[data-closes][open]");
+    if (open) {
+      open.open = false;
+      open.querySelector("summary").focus();
+    }
+  } else if (!inField && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const wanted = document.querySelector(`[data-hotkey="${CSS.escape(event.key)}"]`);
+    if (wanted) {
+      event.preventDefault();
+      wanted.focus();
+    }
+  }
 });
 new MutationObserver((changes) => {
-  for (const change of changes) for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) showLocalTimes(node);
+  for (const change of changes) for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) dress(node);
 }).observe(document.body, { childList: true, subtree: true });
-showLocalTimes(document);
-for (const feed of document.querySelectorAll("[data-feed]")) follow(feed);
+dress(document);

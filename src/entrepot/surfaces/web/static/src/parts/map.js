@@ -1,0 +1,78 @@
+// The world: land from Natural Earth as the package world-atlas ships it, places as points and ways as arcs, read from the table beside the map.
+import { LinesChart, ScatterChart } from "echarts/charts";
+import { GeoComponent, TooltipComponent } from "echarts/components";
+import { init, registerMap, use } from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+import { feature } from "topojson-client";
+import world from "world-atlas/countries-110m.json";
+import { colours, redrawOnChange } from "./colours.js";
+
+use([GeoComponent, ScatterChart, LinesChart, TooltipComponent, CanvasRenderer]);
+const ANTARCTICA = "010";
+const LAND = feature(world, world.objects.countries);
+LAND.features = LAND.features.filter((one) => one.id !== ANTARCTICA);
+for (const { geometry } of LAND.features) {
+  for (const polygon of geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates) unroll(polygon);
+}
+registerMap("world", LAND);
+const WHOLE = [[-168, 78], [190, -56]];
+const LEAST_SPAN = 24;
+
+// Land that crosses the 180th meridian goes on beyond it instead of jumping to the other edge of the map.
+function unroll(polygon) {
+  for (const ring of polygon) {
+    const longitudes = ring.map((point) => point[0]);
+    if (Math.max(...longitudes) - Math.min(...longitudes) > 180) for (const point of ring) if (point[0] < 0) point[0] += 360;
+  }
+}
+
+function pointsOf(figure) {
+  const rows = [...figure.querySelectorAll("[data-point]")];
+  return new Map(rows.map((row) => [row.dataset.point, { at: [Number(row.dataset.longitude), Number(row.dataset.latitude)], label: row.querySelector("th").textContent, figure: row.querySelector("td").textContent, kind: row.dataset.kind }]));
+}
+
+function frameOf(points) {
+  if (points.length < 2) return WHOLE;
+  const [longitudes, latitudes] = [points.map((one) => one.at[0]), points.map((one) => one.at[1])];
+  const frame = (values, least) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const margin = Math.max((high - low) * 0.2, (least - (high - low)) / 2, 6);
+    return [low - margin, high + margin];
+  };
+  const [west, east] = frame(longitudes, LEAST_SPAN * 2);
+  const [south, north] = frame(latitudes, LEAST_SPAN);
+  return east - west > 220 ? WHOLE : [[Math.max(west, -180), Math.min(north, 83)], [Math.min(east, 190), Math.max(south, -56)]];
+}
+
+function optionOf(figure, ink) {
+  const points = pointsOf(figure);
+  const arcs = [...figure.querySelectorAll("[data-arc-from]")].map(({ dataset }) => ({
+    coords: [points.get(dataset.arcFrom).at, points.get(dataset.arcTo).at],
+    lineStyle: { color: dataset.arcState === "open" ? ink.soft : ink.brand, width: dataset.arcState === "now" ? 3 : 2, type: dataset.arcState === "open" ? "dashed" : "solid", curveness: 0.2, opacity: 1 },
+  }));
+  const fill = { place: ink.brand, parcel: ink.warning, door: ink.ink };
+  return {
+    tooltip: { renderMode: "richText", backgroundColor: ink.paper, borderColor: ink.line, textStyle: { color: ink.ink, fontSize: 12 } },
+    geo: { map: "world", boundingCoords: frameOf([...points.values()]), silent: true, itemStyle: { areaColor: ink.land, borderColor: ink.paper, borderWidth: 0.6 }, left: 0, right: 0, top: 0, bottom: 0, roam: false },
+    series: [
+      { type: "lines", coordinateSystem: "geo", silent: true, data: arcs },
+      {
+        type: "scatter",
+        coordinateSystem: "geo",
+        symbolSize: 11,
+        label: { show: true, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, textBorderColor: ink.paper, textBorderWidth: 3 },
+        labelLayout: { hideOverlap: true },
+        tooltip: { formatter: ({ name, data }) => (data.figure ? `${name}: ${data.figure}` : name) },
+        data: [...points.values()].map((one) => ({ name: one.label, value: one.at, figure: one.figure, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
+      },
+    ],
+  };
+}
+
+export function drawMap(figure) {
+  const chart = init(figure.querySelector(".chart-canvas"), null, { renderer: "canvas" });
+  const draw = () => chart.setOption(optionOf(figure, colours()), true);
+  draw();
+  figure.dataset.drawn = "yes";
+  redrawOnChange(figure, chart, draw);
+}

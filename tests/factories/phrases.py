@@ -1,0 +1,151 @@
+"""The texts of the pages and their translations: what is marked, what is translated, and `make phrases`, which brings the catalogues up to date."""
+
+import ast
+import re
+import sys
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_file
+from babel.messages.pofile import read_po, write_po
+
+from entrepot.operations.document import duty_rows, fact_rows
+from entrepot.operations.registry import REGISTRY
+from entrepot.surfaces.web.languages import CODES, TRANSLATIONS
+from entrepot.surfaces.web.words import plain_words
+
+WEB = TRANSLATIONS.parent
+HOUSE = WEB.parents[1]
+TEMPLATES = WEB / "templates"
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "mark": None}
+JINJA = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
+SHARED = "base"
+CODE_AREA = "codes"
+HEADER = """# Texts of the pages: `make phrases` gathers them, people translate them.
+msgid ""
+msgstr ""
+"Language: {language}\\n"
+"Plural-Forms: {plurals}\\n"
+"MIME-Version: 1.0\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Content-Transfer-Encoding: 8bit\\n"
+
+"""
+AREAS = ("store", "merchant", "floor", "operator")
+"""Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say."""
+
+SHOWN_ENUMS = """
+    orders/model.py: OrderState CheckoutState PaymentState PromiseOutcome
+    freight/model.py: ParcelState TrackingState ConsignmentState
+    customs/model.py: DeclarationState DeclarationKind AnswerKind
+    books/money/model.py: Phase
+    books/stock/model.py: ReservationState
+    catalogue/model.py: OfferState
+    aftersales/model.py: ReturnState RefundState GradeCode DispositionCode CauseKind AuthorRole
+    parties/accounts.py: StaffRole
+    parties/model.py: KycState MerchantStatus
+    base/actor.py: ActorKind
+    operations/model.py: Role Step FeeCode CustomsStatus Need
+    settlement/model.py: LineKind StatementState PayoutState InvoiceKind InvoiceState
+    settlement/tax.py: TaxParty TaxRegime
+    sourcing/model.py: Speed Reason
+    warehouse/model.py: PlanState WorkState CauseKind InboundKind BinZone
+    warehouse/scanning.py: ScanKind
+    warehouse/inbound.py: LegKind
+"""
+"""Enumerations whose values are shown as words: a new value asks for its translations."""
+SHOWN_ERRORS = """
+    parties/account_safety.py parties/saved_views.py
+"""
+"""Files, beside those of the pages, whose errors people meet on pages: their sentences are translated too."""
+
+
+@cache
+def phrases() -> dict[object, str]:
+    """Return every marked text (a pair for counted ones) with the area whose catalogue it belongs to: shared, when two areas say it."""
+    found: dict[object, str] = {}
+    paths = [*sorted(WEB.rglob("*.py")), *sorted(TEMPLATES.rglob("*.html"))]
+    for path in paths:
+        method, options = ("python", {}) if path.suffix == ".py" else ("jinja2.ext:babel_extract", JINJA)
+        for _, text, _, _ in extract_from_file(method, path, keywords=KEYWORDS, options=options):
+            found[text] = area_of(path) if found.get(text, area_of(path)) == area_of(path) else SHARED
+    return {**dict.fromkeys(code_texts(), CODE_AREA), **dict.fromkeys(error_titles(), SHARED), **found}
+
+
+def area_of(path: Path) -> str:
+    parts = path.relative_to(WEB).parts
+    folder = parts[1] if parts[0] == "templates" and len(parts) > 2 else parts[0]
+    return folder if folder in AREAS else SHARED
+
+
+@cache
+def code_texts() -> tuple[str, ...]:
+    """Return the words of the values of the enumerations that pages show, and of what the operation models declare."""
+    values = [value for line in SHOWN_ENUMS.split("\n") if line.strip() for value in enum_values(*line.strip().split(": "))]
+    plans = REGISTRY.plans()
+    declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
+    return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
+
+
+def error_titles() -> list[str]:
+    """Return the sentences of the errors that pages themselves raise."""
+    files = [*sorted(WEB.rglob("*.py")), *(HOUSE / path for path in SHOWN_ERRORS.split())]
+    classes = [node for path in files for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef) and node.name.endswith("Error")]
+    return [ast.get_docstring(node) or "" for node in classes]
+
+
+def enum_values(path: str, names: str) -> list[str]:
+    wanted = set(names.split())
+    classes = [node for node in ast.parse((HOUSE / path).read_text()).body if isinstance(node, ast.ClassDef) and node.name in wanted]
+    assert {node.name for node in classes} == wanted, path
+    lines = [line for node in classes for line in node.body]
+    return [line.value.value for line in lines if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)]
+
+
+def catalogue(path: Path) -> Catalog:
+    with path.open("rb") as file:
+        return read_po(file, locale=path.parent.name)
+
+
+def translations(code: str) -> dict[str, Catalog]:
+    """Return a language's catalogues by area."""
+    return {path.stem: catalogue(path) for path in sorted((TRANSLATIONS / code).glob("*.po"))}
+
+
+def is_translated(message: Message) -> bool:
+    return all(message.string) if isinstance(message.string, tuple) else bool(message.string)
+
+
+def placeholders(text: str) -> list[str]:
+    return sorted(set(re.findall(r"%\(\w+\)[sd]", text)))
+
+
+def update() -> int:
+    """Write every text that is not yet translated into its area's catalogue, drop what nobody says any more; return how many wait."""
+    waiting = 0
+    said = phrases()
+    for code in CODES[1:]:
+        known = {message.id: message.string for area in translations(code).values() for message in area if message.id and is_translated(message)}
+        kept = {message.id: area for area, texts in translations(code).items() for message in texts if message.id and area not in {SHARED, *AREAS}}
+        for area in sorted({*said.values(), *kept.values(), SHARED}):
+            fresh = Catalog(locale=code)
+            texts = {text for text, at in said.items() if at == area} | {text for text, at in kept.items() if at == area and text not in said}
+            for text in sorted(texts, key=str):
+                fresh.add(text, known.get(text, ("",) * fresh.num_plurals if isinstance(text, tuple) else ""))
+                waiting += text not in known
+            write_catalogue(TRANSLATIONS / code / f"{area}.po", fresh)
+    return waiting
+
+
+def write_catalogue(path: Path, texts: Catalog) -> None:
+    """Write a catalogue with a header that says nothing about when and by whom, so that two people's files differ only where their texts do."""
+    told = BytesIO()
+    write_po(told, texts, width=0, omit_header=True, sort_output=False)
+    header = HEADER.format(language=texts.locale_identifier, plurals=texts.plural_forms)
+    path.write_text(header + told.getvalue().decode())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{update()} texts wait for a translation\n")

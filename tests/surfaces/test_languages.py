@@ -1,0 +1,110 @@
+"""Every text of the pages is there in every language: nothing missing, nothing doubtful, nothing said past the catalogues."""
+
+import re
+from datetime import date
+
+import pytest
+from tests.factories.phrases import CODE_AREA, TEMPLATES, is_translated, phrases, placeholders, translations
+
+from entrepot.surfaces.web.languages import CODES, choose_language, language
+from entrepot.surfaces.web.words import country, money, number, place, state_words, window, words
+
+OTHERS = CODES[1:]
+UNTRANSLATED = {"Entrepot", "mm", "g", "kg", "SKU", "EUR", "UTC", "ms", "GTIN"}
+"""Words that are the same in every language: the product's name, units, and abbreviations of the trade."""
+HIDDEN = re.compile(r"\{#.*?#\}|\{% block body_class %\}\w+|<code>.*?</code>|\{%.*?%\}|\{\{.*?\}\}|<(script|style)\b.*?</\1>|&\w+;", re.DOTALL)
+WORD = re.compile(r"[^\W\d_]{2,}")
+SPOKEN_ATTRIBUTE = re.compile(r'\b(?:aria-label|title|alt|placeholder)="([^"]*)"')
+STRINGS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+UNMARKED = re.compile(r"""(?<![_t(])(?:\(|,\s*|or |else )"([A-Z][a-z]+(?: [^"]*)?)\"""")
+
+
+def unspoken(template: str) -> list[str]:
+    """Return the words of a template that no catalogue knows: between tags, in attributes that are read out, and as arguments of macros."""
+    text = HIDDEN.sub("\x00", template)
+    between = [word for part in re.findall(r">([^<]*)", ">" + text) for word in WORD.findall(part)]
+    read_out = [word for part in SPOKEN_ATTRIBUTE.findall(text) for word in WORD.findall(part)]
+    marked = [re.sub(r"_\(\s*(\"[^\"]*\"|'[^']*')|ngettext\(\"[^\"]*\", \"[^\"]*\"", "_", part) for part in STRINGS.findall(template)]
+    given = [text for part in marked for text in UNMARKED.findall(part)]
+    return [word for word in [*between, *read_out, *given] if word not in UNTRANSLATED]
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.relative_to(TEMPLATES).as_posix())
+def test_templates_say_nothing_past_the_catalogues(path):
+    allowed = {"Leeds", "Kitchen"} if path.name == "design.html" else {"Demo"}
+    assert [word for word in unspoken(path.read_text()) if word not in allowed and not word.startswith(("Entrepot ", "Leeds "))] == []
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("<p>Hello</p>", ["Hello"]),
+        ('<p>{{ _("Hello") }}</p>', []),
+        ("<p>{{ name }} owes</p>", ["owes"]),
+        ('<input placeholder="Number">', ["Number"]),
+        ("<input placeholder=\"{{ _('Number') }}\">", []),
+        ('{{ empty("Nothing here", _("Look elsewhere")) }}', ["Nothing here"]),
+        ('{{ name or "Nobody" }}', ["Nobody"]),
+        ("<b>Entrepot</b>", []),
+        ("{# A comment #}<b>{% if a %}{{ a }}{% endif %}</b>", []),
+    ],
+)
+def test_the_check_sees_what_it_should(template, found):
+    assert unspoken(template) == found
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_text_is_translated_once_with_the_same_placeholders(code):
+    by_area = translations(code)
+    messages = [(area, message) for area, texts in by_area.items() for message in texts if message.id]
+    ids = [message.id for _, message in messages]
+    assert sorted({str(one) for one in ids if ids.count(one) > 1}) == []
+    assert sorted(str(text) for text in phrases() if text not in ids) == [], "Run `make phrases`, then translate."
+    assert [message.id for area, message in messages if area != CODE_AREA and message.id not in phrases()] == [], "Run `make phrases`."
+    assert [message.id for _, message in messages if not is_translated(message)] == []
+    assert [message.id for _, message in messages if message.fuzzy] == []
+    differing = []
+    for _, message in messages:
+        wanted = placeholders(message.id if isinstance(message.id, str) else message.id[1])
+        strings = [message.string] if isinstance(message.string, str) else list(message.string)
+        differing += [message.id for string in strings if placeholders(string) != wanted]
+    assert differing == []
+
+
+def test_a_language_says_codes_money_and_counts_its_own_way():
+    german, chinese, english = language("de"), language("zh_Hans"), language("en")
+    assert [words(one, "awaiting_payment") for one in (english, german, chinese)] == ["Awaiting payment", "Wartet auf Zahlung", "待付款"]
+    assert [state_words(one, "hit") for one in (english, german, chinese)] == ["Kept", "Gehalten", "已兑现"]
+    assert [money(one, 123456, "EUR") for one in (english, german, chinese)] == ["€1,234.56", "1.234,56\xa0€", "€1,234.56"]
+    assert [money(english, -123, code) for code in ("USD", "CAD", "JPY")] == ["\u2212$1.23", "\u2212CA$1.23", "\u2212¥123"]
+    assert [number(one, 1234567) for one in (german, chinese)] == ["1.234.567", "1,234,567"]
+    assert [country(one, "DE") for one in (english, german, chinese)] == ["Germany", "Deutschland", "德国"]
+    assert place(german, "@carrier") == "Beim Zusteller"
+    assert [one.ngettext("%(count)s row", "%(count)s rows", 1, count=1) for one in (english, german, chinese)] == ["1 row", "1 Zeile", "1 行"]
+    assert german.gettext("Page %(number)s", number=3) == "Seite 3"
+    assert words(german, "a_code_nobody_translated") == "A code nobody translated"
+
+
+def test_a_window_of_one_day_names_it_once():
+    first, last = (date(2026, 9, day) for day in (8, 10))
+    assert window(language("de"), first, first) == "Di., 8. Sept."
+    assert window(language("zh_Hans"), first, last) == "9月8日 周二 至 9月10日 周四"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "accepted", "chosen"),
+    [
+        ((), "de-AT,de;q=0.9,en;q=0.8", "de"),
+        ((), "fr-FR,zh-CN;q=0.5", "zh_Hans"),
+        ((), "fr", None),
+        ((), "", None),
+        ((), "en;q=0, de;q=0.1", "de"),
+        ((), "en;q=0.2, de;q=0.9", "de"),
+        ((), "de;q=nonsense, en;q=0.1", "en"),
+        (("zh_Hans",), "de", "zh_Hans"),
+        (("", "de"), "en", "de"),
+        (("xx", ""), "en-US", "en"),
+    ],
+)
+def test_the_choice_comes_before_the_account_and_the_browser(wishes, accepted, chosen):
+    assert choose_language(wishes, accepted) == chosen
