@@ -38,6 +38,7 @@ from entrepot.flows.forward import move_on
 from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
+from entrepot.flows.lock_holds import lock_checkouts
 from entrepot.flows.outside import Outside
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
 from entrepot.flows.release import release_orders, release_work, work_of
@@ -277,6 +278,8 @@ async def take_payments(conn: Conn, outside: Outside, work: Sequence[Due], now: 
     answers |= {one.payment_id: one for one in await outside.payments.settle_pending(asks, now)}
     approved = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.APPROVED]
     declined = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.DECLINED]
+    late = [one for one in approved if one.at + timedelta(seconds=outside.hold_s) <= now]
+    await lock_checkouts(conn, [(one.person_id, one.checkout_id) for one in [*declined, *late]])
     decided = {one.checkout_id for one in [*approved, *declined]}
     await finish_due(conn, [one for one in work if one.subject_id in decided], now)
     undecided = [one for one in work if one.subject_id not in decided]
@@ -329,7 +332,9 @@ def _capture(payment: Payment, now: datetime) -> CaptureRequest:
 async def expire_holds(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
     """Give back what unpaid checkouts held when their time is over; a payment that succeeds later is honoured or refunded."""
     _ = outside
-    await drop_checkouts(conn, [(one.person_id, one.subject_id) for one in work if one.person_id], CheckoutState.EXPIRED, now)
+    keys = [(one.person_id, one.subject_id) for one in work if one.person_id]
+    await lock_checkouts(conn, keys)
+    await drop_checkouts(conn, keys, CheckoutState.EXPIRED, now)
     await finish_due(conn, work, now)
 
 
