@@ -14,9 +14,10 @@ from typing import Final
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
 from entrepot.base.due import Due, add_due, finish_due, postpone_due
 from entrepot.base.sql import Conn
+from entrepot.books.stock.reserve import lock_held
 from entrepot.customs.answer import apply_answers
 from entrepot.customs.declare import insert_declarations, submit_declarations
-from entrepot.customs.hold import report_elsewhere
+from entrepot.customs.hold import lock_years, report_elsewhere
 from entrepot.customs.model import AnswerKind, CustomsAnswer, Declaration, DeclarationState, Submission
 from entrepot.customs.quota import ElsewhereAsk
 from entrepot.customs.rules import cbec_limit_on
@@ -67,11 +68,21 @@ async def declare_consignments(conn: Conn, outside: Outside, work: Sequence[Due]
     after = [case for case in await read_cases(conn, outside.reference, orders) if drafts.get(case.key)]
     refused = [case for case in after if case.is_refused]
     released = [case for case in after if case.is_released]
+    await _lock_holds(conn, after, refused)
     await _keep_waiting(conn, [case for case in after if case not in refused and case not in released], now)
     await _report_full_years(conn, outside, refused, told, now)
     await _end_refused(conn, outside, refused, now)
     await _go_on(conn, outside, released, now)
     await use_years(conn, outside.reference, orders, now)
+
+
+async def _lock_holds(conn: Conn, cases: Sequence[Case], refused: Sequence[Case]) -> None:
+    """Lock the units of refused orders and the years of all orderers before fees and refunds move money; see `lock_holds.py`."""
+    if refused:
+        await lock_held(conn, [case.key.merchant_id for case in refused], [case.work.order.order_id for case in refused])
+    orderers = [orderer_id for case in cases if (orderer_id := case.papers.orderer_id) is not None]
+    if orderers:
+        await lock_years(conn, orderers)
 
 
 async def _order_keys(conn: Conn, keys: Sequence[ConsignmentKey]) -> list[OrderKey]:

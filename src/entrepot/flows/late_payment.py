@@ -38,10 +38,10 @@ async def drop_checkouts(conn: Conn, keys: Sequence[tuple[uuid.UUID, uuid.UUID]]
     checkouts = {one.checkout_id: one for one in await read_checkouts(conn, persons, checkout_ids) if one.checkout_id in moved}
     orders = await read_checkout_orders(conn, sorted(moved))
     merchant_ids, order_ids = [order.merchant_id for order in orders], [order.order_id for order in orders]
-    await void_pending(conn, [pending_decision(order, now) for order in orders])
     allocations = await read_allocations(conn, merchant_ids, order_ids)
     await release_units(conn, [Consumption(one.merchant_id, one.order_id, one.line_no, one.part_no, one.quantity) for one in allocations])
     await _release_quota(conn, orders, checkouts, now, str(target))
+    await void_pending(conn, [pending_decision(order, now) for order in orders])
     await set_order_states(conn, merchant_ids, order_ids, [OrderState.AWAITING_PAYMENT], OrderState.CANCELLED, now)
     await write_acts(conn, [Act(order.merchant_id, order.order_id, "drop_order", now, RUNNER, str(target)) for order in orders])
     await write_facts(conn, [Fact(order.merchant_id, order.order_id, f"order_{target}", now, {"number": order.number}) for order in orders])

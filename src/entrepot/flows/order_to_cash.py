@@ -38,6 +38,7 @@ from entrepot.flows.forward import move_on
 from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
+from entrepot.flows.lock_holds import lock_checkouts
 from entrepot.flows.outside import Outside
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
 from entrepot.flows.release import OrderWork, complete_work, release_work, work_of
@@ -66,6 +67,8 @@ INSTANT_METHODS = frozenset({"invoice", "test_wallet"})
 """Payment methods that are decided with the order."""
 
 
+_GIVEN_BACK: Final = frozenset({CheckoutState.EXPIRED, CheckoutState.DECLINED})
+"""States of checkouts that hold nothing any more."""
 FAILED: Final = {ParcelState.LOST: "@lost", ParcelState.DESTROYED: "@gone", ParcelState.RETURNED: "@return"}
 """Where units go that a carrier does not deliver: lost, destroyed, or on their way back to who sent them."""
 ENDED: Final = frozenset({ParcelState.DELIVERED, *FAILED})
@@ -316,6 +319,9 @@ async def take_payments(conn: Conn, outside: Outside, work: Sequence[Due], now: 
     answers |= {one.payment_id: one for one in await outside.payments.settle_pending(asks, now)}
     approved = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.APPROVED]
     declined = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.DECLINED]
+    locked = {one.payment_id: (one, state, who) for one, state, who in await lock_payments(conn, *_keys([*approved, *declined]))}
+    overdue = [one for one in approved if locked[one.payment_id][1] in _GIVEN_BACK]
+    await lock_checkouts(conn, [(one.person_id, one.checkout_id) for one in [*declined, *overdue]])
     decided = {one.checkout_id for one in [*approved, *declined]}
     undecided = [one for one in work if one.subject_id not in decided]
     if undecided:
@@ -324,17 +330,21 @@ async def take_payments(conn: Conn, outside: Outside, work: Sequence[Due], now: 
         conn, [PaymentChange(one.person_id, one.payment_id, "decline:1", "decline", PaymentState.DECLINED, 0, 0, now) for one in declined]
     )
     await drop_checkouts(conn, [(one.person_id, one.checkout_id) for one in declined], CheckoutState.DECLINED, now)
-    paid = await honour_payments(conn, outside, approved, now)
+    paid = await honour_payments(conn, outside, [locked[one.payment_id] for one in approved], now)
     await finish_due(conn, [*(one for one in work if one.subject_id in decided), *(_due(order, EXPIRE, now) for order in paid)])
 
 
-async def honour_payments(conn: Conn, outside: Outside, payments: Sequence[Payment], now: datetime) -> list[Order]:
-    """Capture approved payments and release their orders; where the hold has gone, hold again or refund. Return the orders that are paid now."""
-    if not payments:
+async def honour_payments(
+    conn: Conn, outside: Outside, locked: Sequence[tuple[Payment, CheckoutState, uuid.UUID | None]], now: datetime
+) -> list[Order]:
+    """Capture approved payments and release their orders; where the hold has gone, hold again or refund. Return the orders that are paid now.
+
+    The payments are as they stand under the lock: less may be asked than when the provider was, because part of a checkout was cancelled.
+    """
+    if not locked:
         return []
-    locked = await lock_payments(conn, *_keys(payments))  # less may be asked since the payments were read: part of a checkout was cancelled
     waiting = [one for one, state, _ in locked if state is CheckoutState.AWAITING_PAYMENT]
-    late = [(one, identity_id) for one, state, identity_id in locked if state in {CheckoutState.EXPIRED, CheckoutState.DECLINED}]
+    late = [(one, identity_id) for one, state, identity_id in locked if state in _GIVEN_BACK]
     held_again = await hold_again(conn, [one.checkout_id for one, identity_id in late if identity_id is None], now)  # quota is not held again
     taken = [*waiting, *(one for one, _ in late if one.checkout_id in held_again)]
     lost = [one for one, _ in late if one.checkout_id not in held_again]
@@ -381,7 +391,9 @@ def _capture(payment: Payment, now: datetime) -> CaptureRequest:
 async def expire_holds(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
     """Give back what unpaid checkouts held when their time is over; a payment that succeeds later is honoured or refunded."""
     _ = outside
-    await drop_checkouts(conn, [(one.person_id, one.subject_id) for one in work if one.person_id], CheckoutState.EXPIRED, now)
+    keys = [(one.person_id, one.subject_id) for one in work if one.person_id]
+    await lock_checkouts(conn, keys)
+    await drop_checkouts(conn, keys, CheckoutState.EXPIRED, now)
     await finish_due(conn, work)
 
 
