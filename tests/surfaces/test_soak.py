@@ -227,7 +227,10 @@ FAULTS = {
         ["an order waits and its checkout does not"],
     ),
     "a step of nothing": (
-        [copied("due_work", subject_id="gen_random_uuid()") + " where t.step_code = 'take_payments' limit 1"],
+        [
+            """insert into due_work (merchant_id, step_code, subject_id, due_at)
+               select merchant_id, 'take_payments', gen_random_uuid(), placed_at from customer_order limit 1"""
+        ],
         ["a later step of no checkout"],
     ),
 }
