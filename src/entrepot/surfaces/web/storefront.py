@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Final
 
 from litestar import Response, get
@@ -11,16 +11,20 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect
 from msgspec import Struct
 
+from entrepot.aftersales.policy import policy_on
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
 from entrepot.base.time import on_date
 from entrepot.catalogue.model import CompetingOffer, Marketplace, OfferFacts, require_marketplace
 from entrepot.catalogue.pages import ProductPage, SearchHit, read_product_page, search_store
 from entrepot.catalogue.store import find_offers
+from entrepot.flows.import_year import YearLeft, read_year_left
+from entrepot.flows.judge_return import CBEC, STANDARD, return_policies
 from entrepot.flows.outside import Outside
-from entrepot.operations.model import Step
+from entrepot.operations.model import Channel, Step, TaxHandling
 from entrepot.operations.registry import Registry
 from entrepot.orders.model import OfferNotLiveError
+from entrepot.parties.buyers import find_identities
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import EVERYBODY, HouseNotReadyError, Visitor, VisitorDep, WebRequest, choice_cookie, open_to, speaking
 from entrepot.surfaces.web.house import HouseDep, business_now
@@ -72,6 +76,7 @@ class ShownOffer(Struct, frozen=True):
     offer: CompetingOffer
     sold_by: str
     badge: str
+    serves: str
     needs_identity: bool
     facts: OfferFacts
     quote: Quote | None
@@ -164,6 +169,7 @@ async def show_product(
         offers = await _shown_offers(conn, found, outside, (quantity, country, postcode))
         chosen = choose_offer(offers, found, offer)
         basket_count = await count_basket(conn, request, visitor, store)
+        year = await _year(conn, outside, visitor, chosen, now)
     visitor = speaking(visitor, marketplace.languages)
     values: dict[str, object] = {
         "found": found,
@@ -173,12 +179,33 @@ async def show_product(
         "refusal": chosen.refusal if chosen is not None else None,
         "quantity": quantity,
         "basket_count": basket_count,
+        "year": year,
+        "return_days": _return_days(chosen, outside, on_date(now, marketplace.time_zone)),
         "postcode": postcode[:12],
         **_store_values(outside, marketplace, country),
     }
     if "hx-request" in request.headers:
         return Response(fill("parts/quote.html", visitor.language, visitor=visitor, **values), media_type="text/html")
     return page("product.html", visitor, values, cookies=_remembered(request, visitor, store))
+
+
+async def _year(conn: Conn, outside: Outside, visitor: Visitor, chosen: ShownOffer | None, now: datetime) -> YearLeft | None:
+    """Return what is left of a known buyer's import year, where the offer counts towards it."""
+    if chosen is None or not chosen.needs_identity or visitor.person_id is None:
+        return None
+    known = await find_identities(conn, [visitor.person_id])
+    if not known:
+        return None
+    return await read_year_left(conn, outside.reference, known[-1].quota_person_id, chosen.facts.marketplace_code, now)
+
+
+def _return_days(chosen: ShownOffer | None, outside: Outside, on: date) -> int | None:
+    """Return within how many days an offer may be sent back, by the policy in force."""
+    if chosen is None:
+        return None
+    is_cbec = outside.reference.registry.plan(chosen.offer.model_code).model.tax_handling is TaxHandling.CBEC
+    policy = policy_on(return_policies(), CBEC if is_cbec else STANDARD, on)
+    return policy.ask_within_days if policy is not None else None
 
 
 def deliverable(marketplace: Marketplace, country: str) -> str:
@@ -228,6 +255,7 @@ async def _shown_offers(conn: Conn, found: ProductPage, outside: Outside, where:
             one,
             merchants[one.merchant_id].name,
             badge_of(registry, one.model_code),
+            str(registry.plan(one.model_code).doer(Step.ANSWER_CUSTOMER, channel=Channel.STORE)),
             registry.plan(one.model_code).needs_identity,
             facts[one.offer_id],
             _found(quote),

@@ -29,8 +29,8 @@ from entrepot.parties.people import IdentityClaim, NewAddress
 from entrepot.parties.postal import AddressDraft
 from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.house import House, HouseDep, business_now
-from entrepot.surfaces.web.order_page import buyer_way_of
 from entrepot.surfaces.web.order_view import read_buyer_view
+from entrepot.surfaces.web.order_way import buyer_way_of
 from entrepot.surfaces.web.quotes import postcode_prefix
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.store.door import delivery_address_id, door_fields, latest_in, saved_addresses

@@ -9,6 +9,7 @@ from entrepot.surfaces.web.languages import Language, mark
 _TOLD: Final[Mapping[str, tuple[str, str]]] = {
     "not_enough_units": (mark("Fewer of this can be delivered to you than you ask for."), mark("Choose fewer, or another offer.")),
     "offer_not_live": (mark("This offer is no longer for sale here."), mark("Take it out of the basket, or look for another offer.")),
+    "no_rule_on_date": (mark("We cannot send this to that country yet."), mark("Choose another delivery country.")),
     "no_tax_rule": (mark("We cannot sell this to that country yet."), mark("Choose another delivery country.")),
     "cbec_order_over_limit": (mark("One order of retail imports may count at most CNY 5,000."), mark("Split it into two orders.")),
     "cbec_year_over_limit": (mark("This is more than is left of your import limit this year."), mark("Order less, or wait for next year.")),
