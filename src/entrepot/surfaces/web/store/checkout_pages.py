@@ -20,10 +20,10 @@ from entrepot.customs.resident_id import require_resident_id
 from entrepot.flows.import_year import YearLeft, read_year_left
 from entrepot.flows.order_to_cash import PAY, PlaceAnswer, place_orders, take_payments
 from entrepot.flows.outside import Outside
-from entrepot.orders.basket import BasketLine, take_from_basket
+from entrepot.orders.basket import BasketLine, merge_baskets, take_from_basket
 from entrepot.orders.model import UnknownOrderError
 from entrepot.orders.pay import read_payments
-from entrepot.orders.read import read_checkout_orders
+from entrepot.orders.read import read_checkout_orders, read_lines
 from entrepot.parties.buyers import add_addresses, find_identities, verify_identities
 from entrepot.parties.people import IdentityClaim, NewAddress
 from entrepot.parties.postal import AddressDraft
@@ -35,7 +35,7 @@ from entrepot.surfaces.web.quotes import postcode_prefix
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.store.door import delivery_address_id, door_fields, latest_in, saved_addresses
 from entrepot.surfaces.web.store.groups import Offered, offer_basket
-from entrepot.surfaces.web.store.kept_basket import current_basket, emptied
+from entrepot.surfaces.web.store.kept_basket import change_basket, current_basket, emptied
 from entrepot.surfaces.web.store.payments import method_name, methods_for
 from entrepot.surfaces.web.store.refusals import explain
 from entrepot.surfaces.web.store.wish import (
@@ -134,6 +134,21 @@ async def show_confirmation(house: HouseDep, visitor: VisitorDep, checkout_id: F
         "ways": [buyer_way_of(one.state) for one in orders],
     }
     return page("store/confirmation.html", visitor, values)
+
+
+@post("/checkouts/{checkout_id:uuid}/again", status_code=200, opt=open_to(BUYERS))
+async def order_again(request: WebRequest, house: HouseDep, visitor: VisitorDep, checkout_id: FromPath[uuid.UUID], form: FormDep) -> Redirect:
+    """Put what a checkout held back into the basket, as after a declined payment, and go to the checkout."""
+    _ = form
+    async with house.database.reading() as conn:
+        orders = [one for one in await read_checkout_orders(conn, [checkout_id]) if one.person_id == visitor.person_id]
+        if not orders:
+            raise UnknownOrderError("checkout_id", str(checkout_id), "Open it from your list of orders.")
+        lines = await read_lines(conn, [one.merchant_id for one in orders], [one.order_id for one in orders])
+    wanted = [BasketLine(one.merchant_id, one.offer_id, one.quantity) for one in lines]
+    store = orders[0].marketplace_code
+    cookies = await change_basket(house, request, visitor, store, lambda kept: merge_baskets(kept, wanted))
+    return Redirect(f"/checkout?store={store}", status_code=303, cookies=cookies)
 
 
 async def _place(house: House, visitor: Visitor, wish: Wish) -> PlaceAnswer | EntrepotError:

@@ -4,9 +4,10 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
+from entrepot.surfaces.web.store.account_pages import add_my_address, export_my_data, show_my_data
 from entrepot.surfaces.web.store.basket_pages import change_lines, find_basket, put_into_basket, show_basket
 from entrepot.surfaces.web.store.cancel_pages import do_cancel, show_cancel
-from entrepot.surfaces.web.store.checkout_pages import do_checkout, show_checkout, show_confirmation
+from entrepot.surfaces.web.store.checkout_pages import do_checkout, order_again, show_checkout, show_confirmation
 from entrepot.surfaces.web.store.order_pages import write_message
 from entrepot.surfaces.web.store.return_pages import ask_for_return, note_sent, show_return, show_return_form
 
@@ -25,4 +26,8 @@ STORE_PAGES: Final[tuple[HTTPRouteHandler, ...]] = (
     ask_for_return,
     show_return,
     note_sent,
+    order_again,
+    show_my_data,
+    add_my_address,
+    export_my_data,
 )
