@@ -27,7 +27,7 @@ from entrepot.orders.read import read_checkout_orders, read_lines
 from entrepot.parties.buyers import add_addresses, find_identities, verify_identities
 from entrepot.parties.people import IdentityClaim, NewAddress
 from entrepot.parties.postal import AddressDraft
-from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
+from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to, speaking
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.order_way import buyer_way_of
@@ -71,6 +71,7 @@ async def show_checkout(
         now = await business_now(conn)
         outside = await house.outside.current(conn, now)
         marketplace = require_marketplace(outside.reference.marketplaces, store)
+        visitor = speaking(visitor, marketplace.languages)
         is_basket = merchant is None or offer is None
         lines = [BasketLine(merchant, offer, quantity)] if merchant and offer else await current_basket(conn, request, visitor, store)
         addresses = await saved_addresses(conn, house, visitor.person_id)
@@ -93,6 +94,7 @@ async def do_checkout(request: WebRequest, house: HouseDep, visitor: VisitorDep,
         now = await business_now(conn)
         outside = await house.outside.current(conn, now)
         marketplace = require_marketplace(outside.reference.marketplaces, form.get("store", ""))
+        visitor = speaking(visitor, marketplace.languages)
         addresses = await saved_addresses(conn, house, visitor.person_id)
         wish = read_wish(form, marketplace, addresses)
         values = await _values(conn, house, visitor, wish, outside, now)
