@@ -33,6 +33,7 @@ from entrepot.surfaces.web.quotes import Quote, QuoteAsk, quote_offers
 from entrepot.surfaces.web.render import fill, page
 from entrepot.surfaces.web.store.facets import SORTS, Narrowing, facets_of, fits, in_order
 from entrepot.surfaces.web.store.kept_basket import count_basket
+from entrepot.surfaces.web.store.refusals import explain
 
 _MOST_HITS: Final = 120
 _MOST_UNITS: Final = 999
@@ -176,7 +177,7 @@ async def show_product(
         "offers": offers,
         "chosen": chosen,
         "quote": chosen.quote if chosen is not None else None,
-        "refusal": chosen.refusal if chosen is not None else None,
+        "refusal": explain(visitor.language, chosen.refusal) if chosen is not None and chosen.refusal is not None else "",
         "quantity": quantity,
         "basket_count": basket_count,
         "year": year,

@@ -25,7 +25,7 @@ from entrepot.orders.model import UnknownOrderError
 from entrepot.orders.pay import read_payments
 from entrepot.orders.read import read_checkout_orders, read_lines
 from entrepot.parties.buyers import add_addresses, find_identities, verify_identities
-from entrepot.parties.people import IdentityClaim, NewAddress
+from entrepot.parties.people import IdentityClaim, IdentityFacts, NewAddress
 from entrepot.parties.postal import AddressDraft
 from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to, speaking
 from entrepot.surfaces.web.house import House, HouseDep, business_now
@@ -101,8 +101,9 @@ async def do_checkout(request: WebRequest, house: HouseDep, visitor: VisitorDep,
     if form.get("step") == _PREVIEW:
         return page("store/checkout.html", visitor, {**values, "faults": {}, "refusal": ""})
     offered = values["offered"]
+    known = [one for one in (values["known_identity"],) if isinstance(one, IdentityFacts)]
     needs = (offered.needs_identity, offered.needs_risk_notice) if isinstance(offered, Offered) else (False, False)
-    faults = {name: visitor.language.gettext(text) for name, text in faults_of_wish(wish, needs, has_identity=bool(values["known_identity"])).items()}
+    faults = {name: visitor.language.gettext(text) for name, text in faults_of_wish(wish, needs, known).items()}
     door_faults = faults_of_address(wish)
     if faults or door_faults:
         values["fields"] = door_fields(visitor.language, wish.draft, door_faults)

@@ -1,5 +1,6 @@
 """What shoppers narrow a list of products by, with counts: category, who ships, where from, and how soon it arrives."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Final, Protocol
@@ -112,13 +113,9 @@ def facets_of(cards: Sequence[Listed], wanted: Narrowing, today: date) -> list[F
     """Return the facets of a list; each value counts what would be shown with it and the other wishes."""
     facets: list[Facet] = []
     for code, title in _TITLES:
-        counts: dict[str, int] = {}
-        for card in cards:
-            if fits(card, wanted, today, code):
-                for value in _values_of(card, code, today):
-                    counts[value] = counts.get(value, 0) + 1
+        held = Counter(value for card in cards if fits(card, wanted, today, code) for value in _values_of(card, code, today))
         chosen = getattr(wanted, code)
-        counts |= {chosen: 0} if chosen and chosen not in counts else {}
+        counts = {**({chosen: 0} if chosen else {}), **held}
         order = sorted(counts, key=lambda value: (int(value), "") if value.isdecimal() else (-counts[value], value))
         values = tuple(Value(one, counts[one], wanted.address(**{code: "" if one == chosen else one}), one == chosen) for one in order)
         if len(values) > 1 or chosen:

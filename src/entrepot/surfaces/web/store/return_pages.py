@@ -1,7 +1,7 @@
 """Send something back: choose units, say why, see what comes of it with its money and date, then the label and the way of the refund."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -136,7 +136,7 @@ async def show_return(house: HouseDep, visitor: VisitorDep, merchant_id: FromPat
         "place": place,
         "refunds": refunds,
         "paid_back": sum(line.amounts.total_minor for one in refunds for line in one.refund.lines),
-        "way": _way(found, is_paid=any(one.settled_at is not None for one in refunds)),
+        "way": _way(found, [one.settled_at for one in refunds if one.settled_at is not None]),
         "picture": code_picture(str(rma_id)) if found.state is ReturnState.APPROVED and found.choice is ReturnChoice.RETURN else None,
         "is_moving": found.state not in {ReturnState.CLOSED, ReturnState.CANCELLED, ReturnState.REFUSED},
     }
@@ -189,7 +189,7 @@ async def _form_page(house: House, visitor: Visitor, order: Order, values: Mappi
     return page("store/return_form.html", visitor, shown, status)
 
 
-def _way(found: Return, *, is_paid: bool) -> list[tuple[str, str]]:
+def _way(found: Return, paid_at: Sequence[datetime]) -> list[tuple[str, str]]:
     """Return the steps of a return from its wish to its money."""
     if found.state in {ReturnState.REFUSED, ReturnState.CANCELLED}:
         label = mark("Refused") if found.state is ReturnState.REFUSED else mark("Cancelled")
@@ -203,7 +203,7 @@ def _way(found: Return, *, is_paid: bool) -> list[tuple[str, str]]:
         ReturnState.RECEIVED: _RECEIVED,
         ReturnState.GRADED: _RECEIVED,
     }.get(found.state, _PAID)
-    place = len(labels) if is_paid else labels.index(reached)
+    place = len(labels) if paid_at else labels.index(reached)
     return [(label, "done" if number < place else "now" if number == place else "open") for number, label in enumerate(labels)]
 
 

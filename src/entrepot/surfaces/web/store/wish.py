@@ -1,7 +1,7 @@
 """What the checkout's form says, and what is wrong with it: every field is judged, so that all is told at once."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from entrepot.customs.resident_id import require_resident_id
 from entrepot.operations.model import Channel
 from entrepot.orders.basket import BasketLine
 from entrepot.orders.model import OrderRequest
-from entrepot.parties.people import OpenedAddress
+from entrepot.parties.people import IdentityFacts, OpenedAddress
 from entrepot.parties.postal import AddressDraft, AddressFault, AddressField, address_faults
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.quotes import postcode_prefix
@@ -101,8 +101,10 @@ def faults_of_address(wish: Wish) -> dict[AddressField, AddressFault]:
     return address_faults(wish.draft)
 
 
-def faults_of_wish(wish: Wish, needs: tuple[bool, bool], *, has_identity: bool) -> dict[str, str]:
-    """Return what is wrong with identity, consent and payment, by field as marked texts; `needs` says whether identity and consent are needed."""
+def faults_of_wish(wish: Wish, needs: tuple[bool, bool], known: Sequence[IdentityFacts]) -> dict[str, str]:
+    """Return what is wrong with identity, consent and payment, by field as marked texts; `needs` says whether identity and consent are needed,
+    `known` are identities that were given before.
+    """
     needs_identity, needs_consent = needs
     faults: dict[str, str] = {}
     if needs_identity and wish.identity_number:
@@ -112,7 +114,7 @@ def faults_of_wish(wish: Wish, needs: tuple[bool, bool], *, has_identity: bool) 
             faults["identity_number"] = error.remedy
         if not wish.identity_name:
             faults["identity_name"] = _NAME_MISSING
-    elif needs_identity and not has_identity:
+    elif needs_identity and not known:
         faults["identity_number"] = _NO_IDENTITY
     if needs_consent and not wish.has_accepted_risk:
         faults["risk"] = _NOT_ACCEPTED
