@@ -31,6 +31,14 @@ _NOT_ACCEPTED: Final = mark("Read and accept the risk notice.")
 _NO_METHOD: Final = mark("Choose a payment method.")
 _NO_IDENTITY: Final = mark("Give name and resident identity number before ordering.")
 
+RESIDENT_FAULTS: Final = (
+    mark("Give all 18 characters."),
+    mark("The first 17 characters are digits."),
+    mark("Characters 7 to 14 are the date of birth, year first."),
+    mark("Compare each digit with the card; the last character does not fit the others."),
+)
+"""What the check of a resident number asks for, so that the catalogues hold it."""
+
 
 class PriceChangedError(RefusedInputError):
     """The order would not cost what its page showed; nothing was ordered."""
