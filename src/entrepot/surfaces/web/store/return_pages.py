@@ -12,7 +12,7 @@ from litestar.response import Redirect
 from markupsafe import Markup
 from msgspec import Struct
 
-from entrepot.aftersales.model import Outcome, Return, ReturnChoice, ReturnState
+from entrepot.aftersales.model import Outcome, Return, ReturnChoice, ReturnState, UnknownReturnError
 from entrepot.aftersales.policy import ReturnAnswerCode
 from entrepot.aftersales.refunds import list_refunds_of_orders
 from entrepot.aftersales.store import read_returns
@@ -22,7 +22,7 @@ from entrepot.base.time import at_ms
 from entrepot.flows.preview_back import ForeseenReturn, foresee_return
 from entrepot.flows.return_goods import ReturnWish, WishAnswer, ask_returns, send_back
 from entrepot.orders.model import Order
-from entrepot.surfaces.web.access import BUYERS, FormDep, NotYoursError, Visitor, VisitorDep, actor_of, open_to
+from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, actor_of, open_to
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.order_view import read_buyer_view
@@ -161,7 +161,7 @@ async def note_sent(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[
 async def _own_return(conn: Conn, visitor: Visitor, merchant_id: uuid.UUID, rma_id: uuid.UUID) -> Return:
     found = (await read_returns(conn, [(merchant_id, rma_id)])).get((merchant_id, rma_id))
     if found is None or visitor.person_id is None or found.person_id != visitor.person_id:
-        raise NotYoursError("rma_id", str(rma_id), "Open it from your order.")
+        raise UnknownReturnError("rma_id", str(rma_id), "Open it from your order.")
     return found
 
 
