@@ -58,7 +58,7 @@ def running(cluster: Cluster, data: Path) -> Iterator[Running]:
             found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
             if found is None:
                 raise SystemExit(f"The program did not start: {line}{(data / 'up.log').read_text()}")
-            children = {_name(pid): pid for pid in children_of(process.pid)}
+            children = {child_name(pid): pid for pid in children_of(process.pid)}
             yield Running(int(found[1]), children["web"], children["worker"], main_process(cluster), cluster.url())
         finally:
             process.terminate()
@@ -70,9 +70,14 @@ def main_process(cluster: Cluster) -> int:
     return int((cluster.data / "postmaster.pid").read_text().split()[0])
 
 
-def _name(pid: int) -> str:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-    return next((word[1:] for word in words if word in {"_web", "_worker"}), "")
+def child_name(pid: int) -> str:
+    """Return which child of the supervisor a process is, nothing for the database or for one that has gone."""
+    return next((word[1:] for word in command_of(pid).split("\0") if word in {"_web", "_worker"}), "")
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process, its words parted by zero bytes; nothing for one that has gone."""
+    return _read(Path(f"/proc/{pid}/cmdline"), lambda path: path.read_bytes().decode(errors="replace"), "")
 
 
 def children_of(pid: int) -> list[int]:

@@ -12,7 +12,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
-from tests.factories.browser import chromium, opened_browser, served, sign_in, watch_console
+from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
+from tests.factories.served import served
 from tests.factories.shown_house import fill_database, keep_keyring
 
 from entrepot.bootstrap.migrate import upgrade

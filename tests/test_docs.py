@@ -65,7 +65,7 @@ def test_the_command_writes_all_pages_and_removes_what_is_gone(tmp_path, generat
     (tmp_path / "states").mkdir()
     (tmp_path / "states" / "gone.md").write_text("gone")
     assert docs.run(docs_arguments(tmp_path)) == 0
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.md")} == set(generated)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(generated)
     assert capsys.readouterr().out.count("wrote ") == len(generated)
     assert docs.run(docs_arguments(tmp_path)) == 0
     assert capsys.readouterr().out == ""

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, ENUM, REAL, 
 import entrepot
 from entrepot.base.tables import CLASS_KEYS, TableClass
 from entrepot.bootstrap.tables import all_tables
+from entrepot.flows.check_laws import PARTS
 
 HOUSE = Path(entrepot.__file__).parent
 FLOATS = (Float, REAL, DOUBLE_PRECISION)
@@ -107,6 +108,27 @@ def foreign_keys_stay_inside(table: Table) -> Iterator[str]:
             yield f"{label} sets null on delete"
 
 
+def parts_stay_inside(table: Table) -> Iterator[str]:
+    """What is part of a row carries that row's whole key, in the same package and class."""
+    name = table.info.get("part_of")
+    if not name:
+        return
+    whole = table.metadata.tables.get(name)
+    if whole is None:
+        yield f"is part of {name}, which is no table"
+        return
+    if (whole.info["owner"], whole.info["class"]) != (table.info["owner"], table.info["class"]):
+        yield f"is part of {name}, which is of another package or class"
+    missing = {column.name for column in whole.primary_key.columns} - set(names_of(list(table.columns)))
+    if missing:
+        yield f"is part of {name} and lacks its {', '.join(sorted(missing))}"
+
+
+def test_every_part_is_proven():
+    declared = {name for name, table in all_tables().tables.items() if table.info["part_of"]}
+    assert declared == {table.name for table in PARTS}
+
+
 def ids_are_given(table: Table) -> Iterator[str]:
     """No serial, identity or sequence, and no value that the database makes up from its clock or from chance."""
     whole = [column for column in table.primary_key.columns if isinstance(column.type, Integer | BigInteger | SmallInteger)]
@@ -138,6 +160,7 @@ RULES: tuple[Rule, ...] = (
     keys_lead_with_the_class_key,
     the_class_key_is_never_null,
     foreign_keys_stay_inside,
+    parts_stay_inside,
     ids_are_given,
     types_are_plain,
 )
@@ -183,6 +206,12 @@ def pointing(target: Table, *columns: str, ondelete: str | None = None) -> Table
     return bad(merchant(), Column("code", Text), key("merchant_id"), foreign, beside=target)
 
 
+def part_of(name: str, whole: Table, *columns: Column[object]) -> Table:
+    made = bad(*columns, key("merchant_id"), beside=whole)
+    made.info["part_of"] = name
+    return made
+
+
 BAD = (
     (class_and_owner_are_declared, lambda: bad(merchant(), key("merchant_id"), table_class=None)),
     (class_and_owner_are_declared, lambda: bad(merchant(), key("merchant_id"), owner="nowhere")),
@@ -196,6 +225,10 @@ BAD = (
     (foreign_keys_stay_inside, lambda: pointing(other(TableClass.TENANT, "orders"), "code")),
     (foreign_keys_stay_inside, lambda: pointing(other(TableClass.REFERENCE, "freight"), "code")),
     (foreign_keys_stay_inside, lambda: pointing(other(TableClass.TENANT, "orders"), "merchant_id", "code", ondelete="SET NULL")),
+    (parts_stay_inside, lambda: part_of("nothing", other(TableClass.TENANT, "orders"), merchant(), Column("code", Text))),
+    (parts_stay_inside, lambda: part_of("other", other(TableClass.TENANT, "freight"), merchant(), Column("code", Text))),
+    (parts_stay_inside, lambda: part_of("other", other(TableClass.PERSON, "orders"), merchant(), Column("code", Text))),
+    (parts_stay_inside, lambda: part_of("other", other(TableClass.TENANT, "orders"), merchant())),
     (ids_are_given, lambda: bad(Column("line_no", Integer, primary_key=True, autoincrement=True))),
     (ids_are_given, lambda: bad(merchant(), Column("line_no", Integer, Identity()), key("merchant_id"))),
     (ids_are_given, lambda: bad(merchant(), Column("line_no", Integer, SequenceDefault("s")), key("merchant_id"))),

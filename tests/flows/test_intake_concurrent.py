@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 from tests.conftest import administer
-from tests.factories.china import LIMIT, ORDERER, year
+from tests.factories.china import LIMIT, ORDERER, REFUSED, with_customs, year
 from tests.factories.house import AT, BUYER
+from tests.factories.lanes import waiting_behind
 from tests.factories.scarce import BRITISH, CHINESE, FREE, USED, ask, minutes, open_scarce
 
 from entrepot.base.sql import fetch
@@ -15,6 +16,7 @@ from entrepot.bootstrap.database import in_transaction, open_pool
 from entrepot.flows.cancel import CancelAsk, cancel_units
 from entrepot.flows.check_laws import check_laws
 from entrepot.flows.order_to_cash import EXPIRE, PAY, place_orders
+from entrepot.flows.release import DECLARE
 from entrepot.flows.run_due import run_due
 from entrepot.world.draw import Stream
 
@@ -225,6 +227,46 @@ async def test_whoever_decides_second_sees_what_the_first_did(pool, house, metho
         is_cancelled = rows == [(1,)]
         assert captured - refunded in {0, 4699 if is_cancelled else 3 * 4699}
         assert (total, captured) in {(4699, 0), (4699, 4699), (14097, 0), (14097, 14097)}
+
+
+# -- who takes what first --------------------------------------------------------------------------------------------
+
+UNITS, YEARS = "select 1 from stock_availability order by 1 for update", "select 1 from quota_year for update"
+
+
+async def expect_money_untouched(pool, house, held, step):
+    """Run a step while another transaction holds what the step gives back; whoever holds that takes money next, so the step must not have it yet."""
+    async with pool.connection() as ahead:
+        await fetch(ahead, held)
+        async with waiting_behind(ahead, in_transaction(pool, step)) as behind:
+            await fetch(ahead, "select 1 from money_balance for update nowait")
+            await ahead.commit()
+        await behind
+    async with pool.connection() as conn:
+        assert await broken_rows(conn, house) == []
+
+
+@pytest.mark.parametrize(("method", "step"), [("card_declined", "pay"), ("card_ok", "expire"), ("card_ok", "cancel"), ("invoice", "cancel")])
+async def test_units_are_locked_before_money_moves(pool, house, method, step):
+    asked = replace(await one_waiting(pool, house, method), quantity=3)
+    await expect_money_untouched(pool, house, UNITS, steps_of(house.outside, asked)[step])
+
+
+async def test_units_that_are_held_again_for_a_late_payment_are_locked_before_money_moves(pool, house):
+    """In one batch with a refusal, whose units come back."""
+    await place(pool, house, [ask(house, "GB", BRITISH[0], "late", [(0, 3)], "card_late")])
+    await in_transaction(pool, lambda conn: run_due(conn, house.outside, EXPIRE, AT + minutes(31), 10))
+    now = AT + minutes(100)
+    declined = [replace(ask(house, "GB", BRITISH[1], f"declined {sku}", [(sku, 1)], "card_declined"), at=now) for sku in range(1, SKUS)]
+    await place(pool, house, declined)
+    await expect_money_untouched(pool, house, UNITS, lambda conn: run_due(conn, house.outside, PAY, now, 10))
+
+
+@pytest.mark.parametrize("answers", [[], [REFUSED]])
+async def test_years_and_units_are_locked_before_customs_moves_money(pool, house, answers):
+    await place(pool, house, [ask(house, "CN_GP", CHINESE[0], "declared", [(0, 1)], "invoice")])
+    outside = with_customs(house.outside, *answers)
+    await expect_money_untouched(pool, house, UNITS if answers else YEARS, lambda conn: run_due(conn, outside, DECLARE, AT, 10))
 
 
 # -- one resident's year ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from entrepot.base.clock_store import advance_business_now
 from entrepot.base.due import take_due
 from entrepot.base.sql import execute, fetch_one
 from entrepot.cli import check
-from entrepot.flows.check_laws import check_laws
+from entrepot.flows.check_laws import PARTS, check_laws
 from entrepot.flows.clear_customs import declare_consignments
 from entrepot.flows.fulfil import MerchantShipment, confirm_shipments, hand_over, pick_and_pack
 from entrepot.flows.order_to_cash import SETTLE, place_orders, settle_orders
@@ -151,6 +151,16 @@ async def test_a_broken_book_breaks_its_law_and_is_named(house, law, fault, name
     result = (await check_laws(conn, reference))[law - 1]
     assert result.broken > 0
     assert any(row.startswith(name) for row in result.rows), result.rows
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda table: table.name)
+async def test_a_row_without_the_row_it_is_part_of_is_named(house, part):
+    conn, reference = house
+    whole = part.info["part_of"]
+    await execute(conn, "set local session_replication_role = 'replica'")  # the foreign keys of other tables stay out of it
+    assert await fetch_one(conn, f"delete from {whole} w returning 1") is not None, "there was nothing to delete"
+    result = (await check_laws(conn, reference))[5]
+    assert any(row.startswith(f"{part.name} ") and row.endswith(f"its {whole} is missing") for row in result.rows), result.rows
 
 
 async def test_a_refund_without_its_cause_is_named(house):

@@ -3,11 +3,15 @@
 import asyncio
 import json
 import uuid
+from contextlib import asynccontextmanager
 
 import httpx
 import psycopg
 import pytest
+import structlog
+from tests.factories.contract import require_documented
 from tests.factories.house import KEYRING, find_offer
+from tests.factories.programs import FAR, GB, issue_tokens, order_message
 from tests.factories.shown_house import fill_database
 
 from entrepot.base.batching import Batcher, BatchLimits, OverloadedError
@@ -18,7 +22,6 @@ from entrepot.bootstrap.database import open_pool
 from entrepot.bootstrap.outside import FreshOutside
 from entrepot.bootstrap.settings import read_settings
 from entrepot.operations.registry import REGISTRY
-from entrepot.parties.demo import demo_person_id
 from entrepot.parties.tokens import NewToken, create_tokens, end_tokens, find_staff_id
 from entrepot.surfaces.api.intake import Intake, is_for_intake
 from entrepot.surfaces.api.wire import BODY_LIMIT
@@ -26,27 +29,16 @@ from entrepot.surfaces.web.house import House, Proofs
 
 pytestmark = pytest.mark.anyio
 
-LOGINS = ("storefront", "buyer-gb", "buyer-de", "operator")
-GB = demo_person_id("demo-buyer-gb")
-FAR = RealClock().now().replace(year=2090)
-
 
 @pytest.fixture(scope="module")
 def sold(cluster):
-    """A database with some days of trade, committed, and a token for each login: the login itself with `-token`."""
+    """A database with some days of trade, committed, and a token for each login."""
     name = f"{cluster.prefix}_intake"
     url = cluster.clone(name)
     asyncio.run(fill_database(url))
-    asyncio.run(issue(url))
+    asyncio.run(issue_tokens(url))
     yield url
     cluster.drop(name)
-
-
-async def issue(url):
-    async with await psycopg.AsyncConnection.connect(url) as conn:
-        now = RealClock().now()
-        tokens = [NewToken(f"{login}-token", await find_staff_id(conn, login), "test", FAR) for login in LOGINS]
-        await create_tokens(conn, tokens, now)
 
 
 class Api:
@@ -56,9 +48,7 @@ class Api:
         self.client, self.sizes, self.offer, self.conn = client, sizes, offer, conn
 
     def message(self, quantity=1, **more):
-        lines = [{"merchant_id": str(self.offer.merchant_id), "offer_id": str(self.offer.offer_id), "quantity": quantity}]
-        body = {"marketplace": "GB", "country": "GB", "postcode": "LS1", "payment_method": "card_ok", "lines": lines, "buyer_id": str(GB)}
-        return {name: value for name, value in (body | more).items() if value is not None}
+        return order_message(self.offer, quantity, **more)
 
     async def order(self, key, body, token="storefront-token"):
         headers = {"authorization": f"Bearer {token}", "idempotency-key": key}
@@ -73,13 +63,14 @@ class Api:
         ]
 
 
-@pytest.fixture
-async def api(sold, tmp_path, anyio_backend):
-    settings = read_settings({"DATABASE_URL": sold, "ENTREPOT_DATA": str(tmp_path)})
-    async with open_pool(sold, 4) as pool, await psycopg.AsyncConnection.connect(sold, autocommit=True) as conn:
+@asynccontextmanager
+async def opened(url, data, limits):
+    """Give the handler over a database, as it gathers batches within limits."""
+    settings = read_settings({"DATABASE_URL": url, "ENTREPOT_DATA": str(data)})
+    async with open_pool(url, 4) as pool, await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
         house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, KEYRING, Proofs())
         sizes = []
-        intake = Intake(house, BatchLimits(), sizes.append)
+        intake = Intake(house, limits, sizes.append)
 
         async def serve(scope, receive, send):
             assert is_for_intake(scope["method"], scope["path"])
@@ -88,6 +79,12 @@ async def api(sold, tmp_path, anyio_backend):
         offer = await find_offer(conn, "demo-shenzhen-audio", "LINK-CABLE", "GB", "fba")
         async with httpx.AsyncClient(transport=httpx.ASGITransport(serve), base_url="http://test") as client:
             yield Api(client, sizes, offer, conn)
+
+
+@pytest.fixture
+async def api(sold, tmp_path, anyio_backend):
+    async with opened(sold, tmp_path, BatchLimits()) as api:
+        yield api
 
 
 async def test_an_order_is_placed_once_however_often_it_is_sent(api):
@@ -142,7 +139,7 @@ BAD_BODIES = [
     (b"[" * 100_000, "malformed_body", "body"),
     (b"\xff\xfe", "malformed_body", "body"),
     (b"[]", "malformed_body", "body"),
-    ({"surprise": 1}, "malformed_body", "body"),
+    ({"surprise": 1}, "malformed_body", "surprise"),
     ({"lines": []}, "malformed_body", "lines"),
     ({"lines": [{"merchant_id": str(GB), "offer_id": str(GB), "quantity": 1}] * 201}, "malformed_body", "lines"),
     ({"lines": [{"merchant_id": "x", "offer_id": str(GB), "quantity": 1}]}, "malformed_body", "lines[0].merchant_id"),
@@ -152,8 +149,8 @@ BAD_BODIES = [
     ({"marketplace": "G\x00B"}, "malformed_body", "marketplace"),
     ({"country": "gb"}, "malformed_body", "country"),
     ({"postcode": "'; drop"}, "malformed_body", "postcode"),
-    ({"payment_method": "gold"}, "unknown_payment_method", "method_code"),
-    ({"marketplace": "XX"}, "unknown_marketplace", "marketplace_code"),
+    ({"payment_method": "gold"}, "unknown_payment_method", "payment_method"),
+    ({"marketplace": "XX"}, "unknown_marketplace", "marketplace"),
     ({"lines": [{"merchant_id": str(GB), "offer_id": str(GB), "quantity": 1}]}, "offer_not_live", "offer_id"),
     ({"quote_id": str(GB)}, "unknown_quote", "quote_id"),
     ({"identity_id": str(GB)}, "unknown_identity", "identity_id"),
@@ -233,6 +230,26 @@ async def test_an_order_is_held_to_its_quote(api):
     assert (expired.status_code, expired.json()["code"]) == (409, "quote_expired")
     refused = await quote(api, lines=[{"merchant_id": str(offer.merchant_id), "offer_id": str(offer.offer_id), "quantity": 1_000_000}])
     assert (refused.status_code, refused.json()["code"]) == (409, "not_enough_units")
+
+
+async def test_who_comes_when_too_much_waits_is_told_when_to_come_again(sold, tmp_path):
+    async with opened(sold, tmp_path, BatchLimits(waiting=0)) as api:
+        before = await api.counts()
+        for answer in (await api.order("key-late", api.message()), await quote(api)):
+            assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+            require_documented(answer, "POST", "/orders")
+        assert await api.counts() == before
+
+
+async def test_a_failure_of_ours_tells_nothing_and_is_logged(sold, tmp_path):
+    async with opened(sold, tmp_path, BatchLimits()) as api:
+        await api.conn.execute("alter table quote rename to quote_gone")
+        with structlog.testing.capture_logs() as logs:
+            answer = await quote(api)
+        await api.conn.execute("alter table quote_gone rename to quote")
+        require_documented(answer, "POST", "/quotes")
+        assert (answer.status_code, answer.json()["code"], "quote" in answer.text) == (500, "internal_error", False)
+        assert [(one["event"], one["path"]) for one in logs] == [("intake_failed", "/quotes")]
 
 
 # -- the batcher alone -----------------------------------------------------------------------------------------------

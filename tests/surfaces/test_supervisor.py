@@ -18,7 +18,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from entrepot.base.time import monotonic_s
 from entrepot.bootstrap.postgres import socket_directory, socket_url
+from entrepot.bootstrap.supervisor import Child, _tend
 
 PROGRAM = [sys.executable, "-P", "-m", "entrepot.cli.main"]
 PATIENCE_S = 60
@@ -140,6 +142,23 @@ def test_children_come_back(data: Path) -> None:
             wait_until(lambda: running.get("/health")[0] == 200)
             assert {**running.children(), name: 0} == {**before, name: 0}, "only the killed child is replaced"
         assert rows(data) == [1]
+
+
+class Ended:
+    """A process that has ended."""
+
+    def poll(self) -> int:
+        return -9
+
+
+@pytest.mark.parametrize(("lived_s", "failures", "pause_s"), [(1, 6, 8), (11, 1, 0.25)])
+def test_who_lived_a_while_comes_back_at_once(lived_s: float, failures: int, pause_s: float) -> None:
+    now_s = monotonic_s()
+    child = Child("web", lambda: pytest.fail("too early"), Ended(), now_s - lived_s, failures=5)
+    _tend(child, None)
+    assert child.process is None
+    assert child.failures == failures
+    assert child.due_s - now_s == pytest.approx(pause_s, abs=1)
 
 
 def test_killed_program_takes_everything_along_and_loses_nothing(data: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
@@ -58,7 +59,7 @@ def verify_signature(secret: str, header: str, body: bytes, now: datetime, toler
     """Tell whether a header signs a body with a secret at a time within `tolerance` of `now`; any of several `v1` values may fit."""
     parts = [part.strip().partition("=") for part in header.split(",")]
     times = [value for name, _, value in parts if name == "t"]
-    if len(times) != 1 or not (times[0].isascii() and times[0].isdigit()):
+    if len(times) != 1 or not re.fullmatch("[0-9]{1,12}", times[0]):
         return False
     if abs(int(now.timestamp()) - int(times[0])) > tolerance.total_seconds():
         return False

@@ -23,20 +23,17 @@ _FIELDS = ("merchant_id", "step_code", "subject_id", "person_id", "due_at")
 
 
 async def add_due(conn: Conn, work: Sequence[Due]) -> None:
-    """Write due work; a row that stands already keeps its time, one that was done is due again."""
+    """Write due work; a row that stands already keeps its time, and of several for one subject the earliest counts."""
     if not work:
         return
     await execute(
         conn,
         """
         insert into due_work (merchant_id, step_code, subject_id, person_id, due_at)
-        select distinct on (merchant_id, step_code, subject_id) merchant_id, step_code, subject_id, person_id, due_at
-        from unnest(%(merchant_id)s::uuid[], %(step_code)s::text[], %(subject_id)s::uuid[], %(person_id)s::uuid[], %(due_at)s::timestamptz[])
+        select * from unnest(%(merchant_id)s::uuid[], %(step_code)s::text[], %(subject_id)s::uuid[], %(person_id)s::uuid[], %(due_at)s::timestamptz[])
              as t(merchant_id, step_code, subject_id, person_id, due_at)
-        order by merchant_id, step_code, subject_id, due_at
-        on conflict (merchant_id, step_code, subject_id) do update
-        set due_at = excluded.due_at, done_at = null, attempt_count = 0
-        where due_work.done_at is not null
+        order by due_at
+        on conflict do nothing
         """,
         columns(work, *_FIELDS),
     )
@@ -48,7 +45,7 @@ async def take_due(conn: Conn, step_code: str, now: datetime, limit: int) -> lis
         conn,
         """
         select merchant_id, step_code, subject_id, due_at, person_id from due_work
-        where step_code = %(step)s and done_at is null and due_at <= %(now)s
+        where step_code = %(step)s and due_at <= %(now)s
         order by due_at, subject_id limit %(limit)s for update skip locked
         """,
         {"step": step_code, "now": now, "limit": limit},
@@ -56,18 +53,18 @@ async def take_due(conn: Conn, step_code: str, now: datetime, limit: int) -> lis
     return [Due(*row) for row in rows]
 
 
-async def finish_due(conn: Conn, work: Sequence[Due], now: datetime) -> None:
-    """Mark work as done, whether it was taken by a runner or overtaken by another step."""
+async def finish_due(conn: Conn, work: Sequence[Due]) -> None:
+    """Take work off the list, whether a runner did it or another step overtook it: what was done is told by acts and facts, the list holds what is to do."""
     if not work:
         return
     await execute(
         conn,
         """
-        update due_work d set done_at = %(now)s, failure = null
-        from unnest(%(merchant_id)s::uuid[], %(step_code)s::text[], %(subject_id)s::uuid[]) as t(merchant_id, step_code, subject_id)
-        where d.merchant_id = t.merchant_id and d.step_code = t.step_code and d.subject_id = t.subject_id and d.done_at is null
+        delete from due_work d
+        using unnest(%(merchant_id)s::uuid[], %(step_code)s::text[], %(subject_id)s::uuid[]) as t(merchant_id, step_code, subject_id)
+        where d.merchant_id = t.merchant_id and d.step_code = t.step_code and d.subject_id = t.subject_id
         """,
-        columns(work, "merchant_id", "step_code", "subject_id") | {"now": now},
+        columns(work, "merchant_id", "step_code", "subject_id"),
     )
 
 
@@ -86,7 +83,7 @@ async def postpone_due(conn: Conn, work: Sequence[Due], until: datetime, failure
 
 async def next_due_at(conn: Conn) -> datetime | None:
     """Return when the earliest open work is due, or None."""
-    rows = await fetch(conn, "select min(due_at) from due_work where done_at is null")
+    rows = await fetch(conn, "select min(due_at) from due_work")
     return rows[0][0]
 
 
@@ -96,7 +93,7 @@ async def count_due(conn: Conn) -> list[tuple[str, int, int]]:
         conn,
         """
         select step_code, count(*), count(*) filter (where attempt_count > 0) from due_work
-        where done_at is null group by step_code order by step_code
+        group by step_code order by step_code
         """,
     )
     return [(str(row[0]), int(row[1]), int(row[2])) for row in rows]

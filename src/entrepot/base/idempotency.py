@@ -32,6 +32,11 @@ class Claim(Struct, frozen=True):
     request_hash: bytes
     at: datetime
 
+    @property
+    def key(self) -> tuple[uuid.UUID, str]:
+        """Whose key it is, and the key."""
+        return self.person_id, self.request_key
+
 
 class Claimed(Struct, frozen=True):
     """The outcome of a claim; `answer` is the stored one of a request that was answered before."""
@@ -86,8 +91,67 @@ async def claim_requests(conn: Conn, claims: Sequence[Claim]) -> list[Claimed]:
     return answers
 
 
+async def find_claimed(conn: Conn, claims: Sequence[Claim]) -> list[Claimed]:
+    """Tell of each claim whether its key is free, in the order given, without taking it; a twin inside the batch counts as a replay of its first."""
+    rows = await fetch(
+        conn,
+        """
+        select r.person_id, r.request_key, r.request_hash, r.answer from person_request r
+        join (select distinct * from unnest(%(person_id)s::uuid[], %(request_key)s::text[])) as t(person_id, request_key)
+          on r.person_id = t.person_id and r.request_key = t.request_key
+        """,
+        columns(claims, "person_id", "request_key"),
+    )
+    known: dict[tuple[uuid.UUID, str], tuple[bytes, Mapping[str, object] | None]] = {(row[0], row[1]): (bytes(row[2]), row[3]) for row in rows}
+    found: list[Claimed] = []
+    for claim in claims:
+        key = (claim.person_id, claim.request_key)
+        held = known.get(key)
+        if held is None:
+            known[key] = (claim.request_hash, None)
+            found.append(Claimed(ClaimState.NEW, None))
+        elif held[0] != claim.request_hash:
+            found.append(Claimed(ClaimState.EXISTS_WITH_DIFFERENT_VALUES, None))
+        else:
+            found.append(Claimed(ClaimState.EXISTS, held[1]))
+    return found
+
+
+async def keep_answers(conn: Conn, claims: Sequence[Claim], answers: Sequence[Mapping[str, object]]) -> set[tuple[uuid.UUID, str]]:
+    """Take free keys together with their answers, each key once; return (person, key) of those taken. One that another transaction takes is waited for."""
+    rows = await fetch(
+        conn,
+        """
+        insert into person_request (person_id, request_key, request_hash, at, answer)
+        select person_id, request_key, request_hash, at, answer
+        from unnest(%(person_id)s::uuid[], %(request_key)s::text[], %(request_hash)s::bytea[], %(at)s::timestamptz[], %(answer)s::jsonb[])
+             as t(person_id, request_key, request_hash, at, answer)
+        order by person_id, request_key
+        on conflict do nothing returning person_id, request_key
+        """,
+        columns(claims, "person_id", "request_key", "request_hash", "at") | {"answer": json_column(answers)},
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def withdraw_answers(conn: Conn, claims: Sequence[Claim]) -> None:
+    """Give keys back that this transaction took with an answer which did not come true."""
+    if not claims:
+        return
+    await execute(
+        conn,
+        """
+        delete from person_request r using unnest(%(person_id)s::uuid[], %(request_key)s::text[]) as t(person_id, request_key)
+        where r.person_id = t.person_id and r.request_key = t.request_key
+        """,
+        columns(claims, "person_id", "request_key"),
+    )
+
+
 async def store_answers(conn: Conn, claims: Sequence[Claim], answers: Sequence[Mapping[str, object]]) -> None:
     """Keep the answers of claimed requests, in the order of the claims."""
+    if not claims:
+        return
     await execute(
         conn,
         """
@@ -101,6 +165,8 @@ async def store_answers(conn: Conn, claims: Sequence[Claim], answers: Sequence[M
 
 async def release_requests(conn: Conn, claims: Sequence[Claim]) -> None:
     """Give keys back whose request was refused, so that a corrected request may use them."""
+    if not claims:
+        return
     await execute(
         conn,
         """

@@ -21,7 +21,15 @@ class Ids(Protocol):
 
 def uuid7(at_ms: int, entropy: int) -> uuid.UUID:
     """Build a UUIDv7 (RFC 9562) from a millisecond and 80 bits of entropy."""
-    return uuid.UUID(int=(at_ms & 0xFFFFFFFFFFFF) << 80 | _VERSION_7 | (entropy & _RAND_A_MASK) | _VARIANT | (entropy & _RAND_B_MASK))
+    return _uuid_of((at_ms & 0xFFFFFFFFFFFF) << 80 | _VERSION_7 | (entropy & _RAND_A_MASK) | _VARIANT | (entropy & _RAND_B_MASK))
+
+
+def _uuid_of(number: int) -> uuid.UUID:
+    """Make a UUID of its 128 bits; the library's constructor spends most of its time on other forms of input."""
+    made = object.__new__(uuid.UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", uuid.SafeUUID.unknown)
+    return made
 
 
 class RandomIds:
@@ -49,7 +57,7 @@ class SeededIds:
 def derived_id(*parts: object) -> uuid.UUID:
     """Return the id that always follows from these parts (UUIDv8 over BLAKE2b), for rows found again by their meaning."""
     digest = hashlib.blake2b("\x1f".join(str(part) for part in parts).encode(), digest_size=16).digest()
-    return uuid.UUID(int=int.from_bytes(digest, "big") & ~(0xF << 76) & ~(0b11 << 62) | (0x8 << 76) | _VARIANT)
+    return _uuid_of(int.from_bytes(digest, "big") & ~(0xF << 76) & ~(0b11 << 62) | (0x8 << 76) | _VARIANT)
 
 
 def derived_id_at(at: int, *parts: object) -> uuid.UUID:

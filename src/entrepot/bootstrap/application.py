@@ -18,8 +18,10 @@ from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_trans
 from entrepot.bootstrap.outside import FreshOutside, build_mailer, read_keyring
 from entrepot.bootstrap.settings import Settings, read_settings
 from entrepot.operations.registry import REGISTRY
+from entrepot.surfaces.api.document import show_document
 from entrepot.surfaces.api.intake import Intake, is_for_intake
-from entrepot.surfaces.api.wire import Receive, Scope, Send
+from entrepot.surfaces.api.messages import Health
+from entrepot.surfaces.api.wire import BODY_LIMIT, Receive, Scope, Send, in_time
 from entrepot.surfaces.web.access import EVERYBODY, check_access, open_to, require_declared
 from entrepot.surfaces.web.house import House, Proofs
 from entrepot.surfaces.web.routes import add_security_headers, dependencies, exception_handlers, routes
@@ -57,15 +59,15 @@ class PooledDatabase:
 
 
 @get("/health", opt=open_to(EVERYBODY), summary="Whether this process and its database answer")
-async def health(state: State) -> Response[dict[str, str]]:
+async def health(state: State) -> Response[Health]:
     """Answer 200 when the database answers within two seconds, else 503."""
     pool: Pool = state.pool
     try:
         async with pool.connection(_HEALTH_PATIENCE_S) as conn:
             await conn.execute("select 1")
     except (psycopg.Error, PoolTimeout):
-        return Response({"status": "unavailable", "database": "unreachable"}, status_code=HTTP_503_SERVICE_UNAVAILABLE)
-    return Response({"status": "ok", "database": "ok"}, status_code=HTTP_200_OK)
+        return Response(Health("unavailable", "unreachable"), status_code=HTTP_503_SERVICE_UNAVAILABLE)
+    return Response(Health("ok", "ok"), status_code=HTTP_200_OK)
 
 
 class Metrics(PrometheusController):
@@ -91,7 +93,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             yield
 
     app = Litestar(
-        route_handlers=[health, Metrics, *routes()],
+        route_handlers=[health, show_document, Metrics, *routes()],
         guards=[check_access],
         dependencies=dependencies(),
         exception_handlers=exception_handlers(),
@@ -100,6 +102,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         lifespan=[database],
         logging_config=None,
         openapi_config=None,
+        request_max_body_size=BODY_LIMIT,
     )
     return require_declared(app)
 
@@ -114,6 +117,6 @@ def create_server_app(settings: Settings) -> Application:
             intake: Intake = app.state.intake
             await intake(scope, receive, send)
         else:
-            await pages(scope, receive, send)
+            await pages(scope, in_time(receive) if scope["type"] == "http" else receive, send)
 
     return serve

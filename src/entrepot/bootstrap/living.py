@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.base.batching import BATCH_LIMIT
 from entrepot.base.clock_store import advance_business_now, read_business_now
+from entrepot.base.errors import UnavailableError
 from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
@@ -40,10 +41,18 @@ async def work_due(settings: Settings) -> None:
     outside = FreshOutside(settings)
     async with open_pool(settings.database_url or "", settings.pool_size) as pool:
         while True:
-            now = await in_transaction(pool, lambda conn: _tick(conn, settings))
-            if now is not None:
-                await _run_steps(pool, outside, now)
+            await look_for_due(pool, outside, settings)
             await asyncio.sleep(WORKER_PAUSE_S)
+
+
+async def look_for_due(pool: Pool, outside: FreshOutside, settings: Settings) -> None:
+    """Run what is due now; while the database does not answer, say so and leave it for the next look."""
+    try:
+        now = await in_transaction(pool, lambda conn: _tick(conn, settings))
+        if now is not None:
+            await _run_steps(pool, outside, now)
+    except UnavailableError as error:
+        structlog.get_logger(__name__).warning("due_work_waits", code=error.code, value=error.value, remedy=error.remedy)
 
 
 async def _tick(conn: Conn, settings: Settings) -> datetime | None:

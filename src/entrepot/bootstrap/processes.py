@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Final
 
 import structlog
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from entrepot.bootstrap.application import create_server_app
@@ -16,6 +17,8 @@ LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 1024
 _CONNECTIONS: Final = 4096
 """Connections at a time; beyond them the server closes new ones without an answer, so that those who wait for a batch are refused in words first."""
+_HEADER_PATIENCE_MS: Final = 10_000
+"""How long a client may take for a request's head, or stay silent between two requests, before its connection is closed."""
 
 Work = Callable[[Settings], Coroutine[object, object, None]]
 
@@ -27,6 +30,9 @@ async def run_web(settings: Settings) -> None:
         address=LOOPBACK,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,  # a server that waits to see which protocol is spoken waits for ever for who says nothing
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_PATIENCE_MS),
+        websockets=False,
         log_enabled=False,
         backlog=_BACKLOG,
         backpressure=_CONNECTIONS,

@@ -32,7 +32,8 @@ _PORT_PATIENCE_S: Final = 3.0
 _STOP_PATIENCE_S: Final = 15
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 30.0
-_STEADY_S: Final = 60.0
+_STEADY_S: Final = 10.0
+"""A child that lived longer than this was well: it is started again at once, however often others of its name died before."""
 _SILENCE_S: Final = 120.0
 
 

@@ -16,6 +16,7 @@ from entrepot.bootstrap.settings import SETTINGS
 from entrepot.cli.registry import Subparsers
 from entrepot.operations.document import as_page
 from entrepot.operations.registry import REGISTRY
+from entrepot.surfaces.api.document import document_text
 
 _WRITTEN: Final = "This page is written by `entrepot docs`. Change the code, not this page.\n"
 _NOT_IMPORTED: Final = ("entrepot.migrations.", "entrepot.__main__")
@@ -55,6 +56,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(declared_errors()),
         "settings.md": settings_page(),
         "commands.md": commands_page(parser),
+        "openapi.json": document_text(),
         "states/README.md": states_index(drawn),
         **{f"states/{page_name(states)}.md": states_page(states) for states in drawn},
     }

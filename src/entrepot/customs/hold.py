@@ -74,7 +74,7 @@ async def release_quota(conn: Conn, asks: Sequence[CloseAsk]) -> list[QuotaAnswe
 
 async def _close_holds(conn: Conn, asks: Sequence[CloseAsk], kind: QuotaKind) -> list[QuotaAnswer]:
     batch = sorted(asks, key=lambda ask: (ask.person_id, ask.order_id, ask.attempt))
-    await _lock_years(conn, [ask.person_id for ask in batch])
+    await lock_years(conn, [ask.person_id for ask in batch])
     first = list({(ask.person_id, ask.order_id, ask.attempt): ask for ask in reversed(batch)}.values())
     params = {
         **columns(first, "person_id", "order_id", "at", "cause"),
@@ -134,7 +134,7 @@ async def return_quota(conn: Conn, asks: Sequence[ReturnAsk]) -> list[QuotaAnswe
     for ask in asks:
         require_positive(ask.value_minor, "value_minor")
     answers = [QuotaAnswer(QuotaOutcome.EXISTS)] * len(asks)
-    await _lock_years(conn, [ask.person_id for ask in asks])
+    await lock_years(conn, [ask.person_id for ask in asks])
     for dealt in rounds_of(asks, lambda ask: (ask.person_id, ask.order_id)):
         batch = sorted(dealt, key=lambda item: (item[1].person_id, item[1].order_id))
         chosen = [ask for _, ask in batch]
@@ -185,7 +185,7 @@ async def report_elsewhere(conn: Conn, asks: Sequence[ElsewhereAsk]) -> list[Quo
     """Record that customs knows no room in a year: what was free counts as used elsewhere, and free is zero."""
     answers = [QuotaAnswer(QuotaOutcome.EXISTS)] * len(asks)
     await _open_years(conn, [(ask.person_id, ask.year_no, ask.limit_minor) for ask in asks])
-    await _lock_years(conn, [ask.person_id for ask in asks])
+    await lock_years(conn, [ask.person_id for ask in asks])
     for dealt in rounds_of(asks, lambda ask: (ask.person_id, ask.year_no)):
         chosen = [ask for _, ask in dealt]
         keys = [f"elsewhere:{ask.report_key}" for ask in chosen]
@@ -242,7 +242,7 @@ async def _open_years(conn: Conn, years: Sequence[tuple[uuid.UUID, int, int]]) -
     )
 
 
-async def _lock_years(conn: Conn, person_ids: Sequence[uuid.UUID]) -> None:
+async def lock_years(conn: Conn, person_ids: Sequence[uuid.UUID]) -> None:
     """Lock persons' years in key order, so that the statement after it sees everything that was committed before."""
     await fetch(
         conn,

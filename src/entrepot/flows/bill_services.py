@@ -157,7 +157,7 @@ async def bill_receipts(conn: Conn, outside: Outside, work: Sequence[Due], now: 
         for service in _receipt_services(outside.reference, plans[ref], listed, _cartons(listed, boxes.get(ref)), offers, now)
     ]
     await charge_services(conn, outside.reference, FeeTrigger.RECEIPT, services)
-    await finish_due(conn, work, now)
+    await finish_due(conn, work)
 
 
 def _received(line: InboundLine) -> int:

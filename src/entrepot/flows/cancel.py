@@ -252,7 +252,7 @@ async def _shrink_consignments(conn: Conn, ground: CancelGround, pieces: Sequenc
     await resize_consignments(conn, [ConsignmentSize(*key, left[key[1]]) for key in _consignments(ground, pieces)], now)
     empty = [key for key in keys if not left[key[1]]]
     await withdraw_consignment_promises(conn, [key[0] for key in empty], [key[1] for key in empty], now)
-    await finish_due(conn, [Due(key[0], SHIP_BY, key[1], now) for key in empty], now)
+    await finish_due(conn, [Due(key[0], SHIP_BY, key[1], now) for key in empty])
 
 
 # -- the order -------------------------------------------------------------------------------------------------------

@@ -116,4 +116,4 @@ async def end_unpaid_checkouts(conn: Conn, outside: Outside, orders: Sequence[Or
     await change_payments(conn, [PaymentChange(one.person_id, one.payment_id, "void:1", "void", PaymentState.VOIDED, 0, 0, now) for one in payments])
     await set_checkout_states(conn, persons, ended, [CheckoutState.AWAITING_PAYMENT], CheckoutState.CANCELLED)
     over = [order for order in members if order.checkout_id in ended]
-    await finish_due(conn, [Due(order.merchant_id, step, order.checkout_id, now) for order in over for step in (PAY, EXPIRE)], now)
+    await finish_due(conn, [Due(order.merchant_id, step, order.checkout_id, now) for order in over for step in (PAY, EXPIRE)])

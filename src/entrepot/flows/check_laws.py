@@ -11,12 +11,14 @@ from entrepot.aftersales.check import check_refund_causes, check_returned_units,
 from entrepot.aftersales.model import CauseKind
 from entrepot.base.audit_proof import read_unaudited
 from entrepot.base.clock_store import read_business_now
+from entrepot.base.parts import find_lone_rows
 from entrepot.base.sql import Conn
 from entrepot.base.time import start_of_day
 from entrepot.books.money.model import PSP
 from entrepot.books.money.read import prove_money, read_checkout_sums
 from entrepot.books.money.replay import read_last_entry_at, read_open_orders, replay_entries
 from entrepot.books.money.statement_lines import RESERVED, read_earned, read_paid_out
+from entrepot.books.money.tables import MONEY_ENTRY
 from entrepot.books.stock.prove import prove_reservations, prove_units, read_open_holders
 from entrepot.books.stock.replay import read_last_move_at, replay_moves
 from entrepot.customs.check import check_declarations, check_quota
@@ -25,20 +27,27 @@ from entrepot.customs.read import DeclaredQuantity, read_declared_quantities
 from entrepot.flows.reference import Reference
 from entrepot.freight.border import read_left_parcels, read_packed_pieces, read_used_lanes
 from entrepot.freight.check import check_parcels
+from entrepot.freight.tables import LABEL, PARCEL, TRACKING_EVENT
 from entrepot.orders.pay import read_payment_sums
 from entrepot.orders.prove import pick_settled, read_causeless, read_order_keys
 from entrepot.orders.read import prove_promises, read_dead_holders
+from entrepot.orders.tables import ORDER_LINE, PAYMENT
 from entrepot.settlement.invoices import check_invoice_numbers
 from entrepot.settlement.standing import read_left_over
 from entrepot.settlement.statements import check_statements
 from entrepot.settlement.store import check_fee_evidence
+from entrepot.settlement.tables import TAX_DECISION
 from entrepot.warehouse.readers import check_custody, read_packed_of_consignments
+from entrepot.warehouse.tables import FULFILMENT_LINE
 
 Proof = tuple[int, list[str]]
 """How many rows were checked, and the names of those that break the law."""
 
 NAMED: Final = 100
 """How many broken rows of a law are named; all are counted as far as the proofs count them."""
+
+PARTS: Final = (MONEY_ENTRY, PAYMENT, ORDER_LINE, TAX_DECISION, FULFILMENT_LINE, PARCEL, TRACKING_EVENT, LABEL)
+"""Tables whose rows are written with a row of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +223,7 @@ async def _evidence(conn: Conn, reference: Reference) -> Proof:
             await check_invoice_numbers(conn),
             await _border(conn, reference),
             await _acts(conn),
+            await find_lone_rows(conn, PARTS),
         ]
     )
 

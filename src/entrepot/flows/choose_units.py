@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from entrepot.base.sql import Conn
+from entrepot.flows.lock_holds import lock_holds
 from entrepot.flows.pay_back import LineCharge, LineKey, read_charges
 from entrepot.flows.reference import Reference
 from entrepot.freight.model import ConsignmentState
@@ -139,7 +140,7 @@ async def read_cancel_ground(conn: Conn, reference: Reference, keys: Sequence[Or
     keys = sorted(set(keys))
     merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
     named = await read_orders(conn, merchant_ids, order_ids)
-    await read_checkouts(conn, [order.person_id for order in named], [order.checkout_id for order in named])
+    checkouts = await read_checkouts(conn, [order.person_id for order in named], [order.checkout_id for order in named])
     charges = await read_charges(conn, reference, keys)
     parts: dict[LineKey, list[Allocation]] = {}
     for part in await read_allocations(conn, merchant_ids, order_ids):
@@ -147,6 +148,7 @@ async def read_cancel_ground(conn: Conn, reference: Reference, keys: Sequence[Or
     consignments = {one.consignment_id: one for one in await read_consignments_of_orders(conn, merchant_ids, order_ids)}
     refs = [OrderRef(one.merchant_id, one.consignment_id) for one in consignments.values()]
     floors = {ref.fulfilment_order_id: work.state for ref, work in (await lock_orders(conn, refs)).items()}
+    await lock_holds(conn, checkouts, keys)
     records = [one for one in await read_line_records(conn, refs) if _FLOOR_STAGES.get(floors[one.order.fulfilment_order_id])]
     return CancelGround(
         {key[:2]: charge.order for key, charge in charges.items()},

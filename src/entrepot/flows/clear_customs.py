@@ -14,9 +14,10 @@ from typing import Final
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
 from entrepot.base.due import Due, add_due, finish_due, postpone_due
 from entrepot.base.sql import Conn
+from entrepot.books.stock.reserve import lock_held
 from entrepot.customs.answer import apply_answers
 from entrepot.customs.declare import insert_declarations, submit_declarations
-from entrepot.customs.hold import report_elsewhere
+from entrepot.customs.hold import lock_years, report_elsewhere
 from entrepot.customs.model import AnswerKind, CustomsAnswer, Declaration, DeclarationState, Submission
 from entrepot.customs.quota import ElsewhereAsk
 from entrepot.customs.rules import cbec_limit_on
@@ -30,9 +31,12 @@ from entrepot.flows.redeclare import GIVE_UP, redeclare, take_back
 from entrepot.flows.refuse_at_border import CUSTOMS, AfterRefusal, customs_refuses, read_left
 from entrepot.flows.release import DECLARE, start_work
 from entrepot.flows.year_quota import use_years
+from entrepot.freight.consign import release_consignments
 from entrepot.freight.model import ConsignmentKey, ConsignmentState, ParcelKey
 from entrepot.freight.read import read_consignments
 from entrepot.operations.model import FeeTrigger
+from entrepot.orders.advance import set_order_states
+from entrepot.orders.model import OrderState
 
 RETRY_AFTER: Final = timedelta(hours=6)
 """How long a held declaration rests before it is submitted again."""
@@ -51,10 +55,10 @@ async def declare_consignments(conn: Conn, outside: Outside, work: Sequence[Due]
     orders = await _order_keys(conn, keys)
     cases = [case for case in await read_cases(conn, outside.reference, orders) if case.key in keys]
     open_cases = [case for case in cases if not case.is_refused and not case.is_released]
-    await finish_due(conn, [one for one in work if one.subject_id not in {case.key.consignment_id for case in open_cases}], now)
+    await finish_due(conn, [one for one in work if one.subject_id not in {case.key.consignment_id for case in open_cases}])
     drafts = {case.key: await _draft(conn, outside, case, now) for case in open_cases}
     sent = [one for case in open_cases for one in drafts[case.key]]
-    await finish_due(conn, [_due(case, DECLARE, now) for case in open_cases if not drafts[case.key]], now)  # on its date no border lay between
+    await finish_due(conn, [_due(case, DECLARE, now) for case in open_cases if not drafts[case.key]])  # on its date no border lay between
     if not sent:
         return
     await submit_declarations(conn, sent, now)
@@ -64,11 +68,21 @@ async def declare_consignments(conn: Conn, outside: Outside, work: Sequence[Due]
     after = [case for case in await read_cases(conn, outside.reference, orders) if drafts.get(case.key)]
     refused = [case for case in after if case.is_refused]
     released = [case for case in after if case.is_released]
+    await _lock_holds(conn, after, refused)
     await _keep_waiting(conn, [case for case in after if case not in refused and case not in released], now)
     await _report_full_years(conn, outside, refused, told, now)
     await _end_refused(conn, outside, refused, now)
     await _go_on(conn, outside, released, now)
     await use_years(conn, outside.reference, orders, now)
+
+
+async def _lock_holds(conn: Conn, cases: Sequence[Case], refused: Sequence[Case]) -> None:
+    """Lock the units of refused orders and the years of all orderers before fees and refunds move money; see `lock_holds.py`."""
+    if refused:
+        await lock_held(conn, [case.key.merchant_id for case in refused], [case.work.order.order_id for case in refused])
+    orderers = [orderer_id for case in cases if (orderer_id := case.papers.orderer_id) is not None]
+    if orderers:
+        await lock_years(conn, orderers)
 
 
 async def _order_keys(conn: Conn, keys: Sequence[ConsignmentKey]) -> list[OrderKey]:
@@ -94,7 +108,7 @@ async def _keep_waiting(conn: Conn, held: Sequence[Case], now: datetime) -> None
     causes = {case.key: _cause(case) for case in held}
     for_payer = [case for case in held if causes[case.key] == PAYER_DIFFERS]
     later = [case for case in held if causes[case.key] != PAYER_DIFFERS]
-    await finish_due(conn, [_due(case, DECLARE, now) for case in for_payer], now)
+    await finish_due(conn, [_due(case, DECLARE, now) for case in for_payer])
     for cause_code in sorted({causes[case.key] for case in later}):
         again = [_due(case, DECLARE, now) for case in later if causes[case.key] == cause_code]
         await postpone_due(conn, again, now + RETRY_AFTER, cause_code)
@@ -127,7 +141,7 @@ async def give_up_held(conn: Conn, outside: Outside, work: Sequence[Due], now: d
     stuck = [case for case in cases if case.key not in left and any(one.state is DeclarationState.HELD for one in case.latest)]
     await take_back(conn, [one for case in stuck for one in case.latest if one.state in LIVE], "held_too_long", now)
     await _cancel(conn, outside, stuck, "held_too_long", now)
-    await finish_due(conn, [*work, *(_due(case, DECLARE, now) for case in stuck)], now)
+    await finish_due(conn, [*work, *(_due(case, DECLARE, now) for case in stuck)])
 
 
 # -- refused ---------------------------------------------------------------------------------------------------------
@@ -165,7 +179,7 @@ async def _end_refused(conn: Conn, outside: Outside, refused: Sequence[Case], no
         await _cancel(conn, outside, [case for case in here if _cause(case) == cause_code], cause_code, now)
     parcels = [ParcelKey(one.merchant_id, one.parcel_id) for found in left.values() for one in found]
     await customs_refuses(conn, outside, parcels, AfterRefusal.RETURN, now)
-    await finish_due(conn, [_due(case, step, now) for case in refused for step in (DECLARE, GIVE_UP)], now)
+    await finish_due(conn, [_due(case, step, now) for case in refused for step in (DECLARE, GIVE_UP)])
     await write_facts(conn, [_fact(case, "declaration_refused", now, _cause(case)) for case in refused])
 
 
@@ -196,13 +210,16 @@ async def _cancel(conn: Conn, outside: Outside, cases: Sequence[Case], reason: s
 async def _go_on(conn: Conn, outside: Outside, released: Sequence[Case], now: datetime) -> None:
     """Give released consignments to whoever packs them, if they waited for it, and charge for the declaration."""
     waiting = [case for case in released if case.state is ConsignmentState.PLANNED and case.work.plan.needs_declaration_before_release]
+    await release_consignments(conn, [ConsignmentKey(case.key.merchant_id, case.key.consignment_id) for case in waiting], now)
     await start_work(conn, [case.work for case in waiting], now)
+    keys = [(case.work.order.merchant_id, case.work.order.order_id) for case in waiting]
+    await set_order_states(conn, [key[0] for key in keys], [key[1] for key in keys], [OrderState.PAID], OrderState.IN_WORK, now)
     charges = [
         Charge(case.key.merchant_id, case.work.order.order_id, share.line.line_no, share.quantity, case.key.consignment_id, now)
         for case in released
         for share in case.papers.shares
     ]
     await charge_fees(conn, outside.reference, FeeTrigger.DECLARATION, charges)
-    await finish_due(conn, [_due(case, step, now) for case in released for step in (DECLARE, GIVE_UP)], now)
+    await finish_due(conn, [_due(case, step, now) for case in released for step in (DECLARE, GIVE_UP)])
     await write_acts(conn, [Act(case.key.merchant_id, case.key.consignment_id, "release_declaration", now, CUSTOMS) for case in released])
     await write_facts(conn, [_fact(case, "declaration_released", now) for case in released])

@@ -297,7 +297,7 @@ async def _record_leaving(
     await _charge_labels(conn, outside, bought, labels, now)
     await record_ship_due(conn, [one.consignment for one in new], now)
     await record_bought_tracking(conn, [one.consignment for one in bought], now)
-    await finish_due(conn, [Due(one.shipment.merchant_id, SHIP_BY, one.consignment.consignment_id, now) for one in new], now)
+    await finish_due(conn, [Due(one.shipment.merchant_id, SHIP_BY, one.consignment.consignment_id, now) for one in new])
     return numbers, {one.parcel_id: one for one in left}
 
 

@@ -21,7 +21,7 @@ from entrepot.customs.quota import CloseAsk
 from entrepot.flows.outside import Outside
 from entrepot.flows.write_checkout import pending_decision
 from entrepot.orders.advance import set_order_states, withdraw_promises
-from entrepot.orders.model import Checkout, CheckoutState, Order, OrderState, Payment, PaymentState
+from entrepot.orders.model import Allocation, Checkout, CheckoutState, Order, OrderState, Payment, PaymentState
 from entrepot.orders.pay import PaymentChange, change_payments, read_checkouts, set_checkout_states
 from entrepot.orders.ports import RefundRequest
 from entrepot.orders.read import read_allocations, read_checkout_orders
@@ -38,10 +38,10 @@ async def drop_checkouts(conn: Conn, keys: Sequence[tuple[uuid.UUID, uuid.UUID]]
     checkouts = {one.checkout_id: one for one in await read_checkouts(conn, persons, checkout_ids) if one.checkout_id in moved}
     orders = await read_checkout_orders(conn, sorted(moved))
     merchant_ids, order_ids = [order.merchant_id for order in orders], [order.order_id for order in orders]
-    await void_pending(conn, [pending_decision(order, now) for order in orders])
     allocations = await read_allocations(conn, merchant_ids, order_ids)
     await release_units(conn, [Consumption(one.merchant_id, one.order_id, one.line_no, one.part_no, one.quantity) for one in allocations])
     await _release_quota(conn, orders, checkouts, now, str(target))
+    await void_pending(conn, [pending_decision(order, now) for order in orders])
     await set_order_states(conn, merchant_ids, order_ids, [OrderState.AWAITING_PAYMENT], OrderState.CANCELLED, now)
     await write_acts(conn, [Act(order.merchant_id, order.order_id, "drop_order", now, RUNNER, str(target)) for order in orders])
     await write_facts(conn, [Fact(order.merchant_id, order.order_id, f"order_{target}", now, {"number": order.number}) for order in orders])
@@ -56,12 +56,12 @@ async def _release_quota(conn: Conn, orders: Sequence[Order], checkouts: dict[uu
         await release_quota(conn, closes)
 
 
-async def hold_again(conn: Conn, checkouts: Sequence[Checkout], now: datetime) -> set[uuid.UUID]:
-    """Hold once more what dropped checkouts gave back, all or nothing each; return those that hold. Quota is not held again: those are refunded."""
-    plain = [one for one in checkouts if one.identity_id is None]
-    if not plain:
+async def hold_again(conn: Conn, checkout_ids: Sequence[uuid.UUID], now: datetime) -> set[uuid.UUID]:
+    """Hold once more what dropped checkouts gave back, all or nothing each; return those that hold."""
+    if not checkout_ids:
         return set()
-    orders, wanted = await read_live_orders(conn, [one.checkout_id for one in plain])
+    orders, parts = await read_live_orders(conn, checkout_ids)
+    wanted = {(one.merchant_id, one.order_id, one.line_no, one.part_no): one.quantity for one in parts}
     checkout_of = {(order.merchant_id, order.order_id): order.checkout_id for order in orders}
     released = await read_released(conn, [order.merchant_id for order in orders], [order.order_id for order in orders], now)
     keyed = [(ask, (ask.merchant_id, ask.holder_id, ask.line_no, ask.part_no)) for ask in released]
@@ -81,13 +81,12 @@ async def hold_again(conn: Conn, checkouts: Sequence[Checkout], now: datetime) -
     return held
 
 
-async def read_live_orders(conn: Conn, checkout_ids: Sequence[uuid.UUID]) -> tuple[list[Order], dict[tuple[uuid.UUID, uuid.UUID, int, int], int]]:
-    """Return the orders of checkouts of which something is still wanted, with the open units of each (merchant, order, line, part)."""
+async def read_live_orders(conn: Conn, checkout_ids: Sequence[uuid.UUID]) -> tuple[list[Order], list[Allocation]]:
+    """Return the orders of checkouts of which something is still wanted, and their parts with the open units."""
     orders = await read_checkout_orders(conn, checkout_ids)
     parts = await read_allocations(conn, [order.merchant_id for order in orders], [order.order_id for order in orders])
-    wanted = {(one.merchant_id, one.order_id, one.line_no, one.part_no): one.quantity for one in parts}
-    live = {key[:2] for key in wanted}
-    return [order for order in orders if (order.merchant_id, order.order_id) in live], wanted
+    live = {(one.merchant_id, one.order_id) for one in parts}
+    return [order for order in orders if (order.merchant_id, order.order_id) in live], parts
 
 
 def _again(order: Order, now: datetime) -> Decision:

@@ -22,10 +22,10 @@ from entrepot.base.idempotency import (
     Claimed,
     ClaimState,
     KeyUsedForOtherRequestError,
-    claim_requests,
+    find_claimed,
     hash_request,
-    release_requests,
-    store_answers,
+    keep_answers,
+    withdraw_answers,
 )
 from entrepot.base.ids import derived_id_at
 from entrepot.base.sql import Conn
@@ -38,15 +38,16 @@ from entrepot.flows.forward import move_on
 from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
+from entrepot.flows.lock_holds import lock_checkouts
 from entrepot.flows.outside import Outside
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
-from entrepot.flows.release import release_orders, release_work, work_of
+from entrepot.flows.release import OrderWork, complete_work, release_work, work_of
 from entrepot.flows.write_checkout import RESERVE_ACCOUNT, CheckoutRows, add_rows, payment_id_of, pending_decision
 from entrepot.freight.model import ParcelChange, ParcelState
 from entrepot.operations.model import Channel, FeeTrigger
 from entrepot.orders.advance import add_delivered, add_lost, add_shipped, miss_promises, refresh_states, score_promises, set_order_states
-from entrepot.orders.model import CheckoutState, LineUnits, Order, OrderRequest, OrderState, Payment, PaymentState
-from entrepot.orders.pay import PaymentChange, change_payments, read_checkouts, read_payments, set_checkout_states
+from entrepot.orders.model import CheckoutState, LineUnits, NotEnoughUnitsError, Order, OrderRequest, OrderState, Payment, PaymentState
+from entrepot.orders.pay import PaymentChange, change_payments, lock_payments, read_payments, set_checkout_states
 from entrepot.orders.place import insert_allocations, insert_checkouts, insert_lines, insert_orders
 from entrepot.orders.ports import AuthoriseRequest, CaptureRequest, PaymentAnswer
 from entrepot.orders.read import read_orders
@@ -54,15 +55,20 @@ from entrepot.settlement.model import available_on
 from entrepot.settlement.store import TaxEntry, insert_tax_decisions
 from entrepot.sourcing.store import keep_decisions
 
+_AT_ONCE: Final = timedelta()
 PAY = "take_payments"
 EXPIRE = "expire_holds"
 SETTLE = "settle_orders"
+PLACED_AGAIN = 3
+"""How often a checkout that was outrun is placed again, each time in a transaction of its own, before it is refused."""
 RETRY_S = 300
 """Seconds after which an undecided payment is asked about again."""
 INSTANT_METHODS = frozenset({"invoice", "test_wallet"})
 """Payment methods that are decided with the order."""
 
 
+_GIVEN_BACK: Final = frozenset({CheckoutState.EXPIRED, CheckoutState.DECLINED})
+"""States of checkouts that hold nothing any more."""
 FAILED: Final = {ParcelState.LOST: "@lost", ParcelState.DESTROYED: "@gone", ParcelState.RETURNED: "@return"}
 """Where units go that a carrier does not deliver: lost, destroyed, or on their way back to who sent them."""
 ENDED: Final = frozenset({ParcelState.DELIVERED, *FAILED})
@@ -71,6 +77,8 @@ ENDED: Final = frozenset({ParcelState.DELIVERED, *FAILED})
 
 class PlaceAnswer(Struct, frozen=True):
     """What became of a checkout: placed now, placed before under the same key, or refused with the reason.
+
+    One that `is_outrun` was refused because somebody faster took the units it was planned with.
 
     `payment_state` is the payment's at the first answer; what waits for it holds its units until `hold_expires_at`.
     """
@@ -83,6 +91,7 @@ class PlaceAnswer(Struct, frozen=True):
     refusal: EntrepotError | None = None
     payment_state: str = ""
     hold_expires_at: datetime | None = None
+    is_outrun: bool = False
 
 
 # -- quoted ----------------------------------------------------------------------------------------------------------
@@ -100,29 +109,59 @@ async def quote_checkouts(conn: Conn, outside: Outside, requests: Sequence[Order
 async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderRequest], actor: Actor) -> list[PlaceAnswer]:
     """Place checkouts: claim keys, choose places, hold units and quota, write orders, promises, taxes and entries, all in one transaction.
 
-    Each checkout is decided on its own, in the order given: what one refusal leaves is free for the next.
+    Each checkout is decided on its own, in the order given: what one refusal leaves is free for the next. Where somebody faster emptied the
+    chosen place meanwhile, the answer `is_outrun`: another place may serve it, so it is worth placing again in a transaction of its own.
     """
     claims = [Claim(one.person_id, one.request_key, _hash(one), one.at) for one in requests]
-    claimed = await claim_requests(conn, claims)
-    fresh = [one for one, state in zip(requests, claimed, strict=True) if state.state is ClaimState.NEW]
-    refusals: dict[uuid.UUID, EntrepotError] = {}
-    placed: dict[uuid.UUID, CheckoutPlan] = {}
+    claimed = await find_claimed(conn, claims)
+    fresh = [(one, claim) for one, claim, state in zip(requests, claims, claimed, strict=True) if state.state is ClaimState.NEW]
+    decided = _Decided()
     if fresh:
-        ground = replace(await read_ground(conn, outside.reference, fresh), room=await read_room(conn, outside.reference, fresh))
-        plans = {one.checkout_id: plan_checkout(one, ground) for one in fresh}
-        refusals = {key: plan for key, plan in plans.items() if isinstance(plan, EntrepotError)}
-        planned = [plan for plan in plans.values() if isinstance(plan, CheckoutPlan)]
-        refusals |= await hold_checkouts(conn, outside.reference, planned)
-        accepted = [plan for plan in planned if plan.request.checkout_id not in refusals]
-        placed = {plan.request.checkout_id: plan for plan in accepted}
-        await _write(conn, outside, accepted, ground, actor)
-    firsts = {(one.person_id, one.request_key): one for one, claim in zip(requests, claimed, strict=True) if claim.state is ClaimState.NEW}
-    answers = [_answer(one, claim, firsts, refusals, placed, outside.hold_s) for one, claim in zip(requests, claimed, strict=True)]
-    decided = [(claim, answer) for claim, answer, state in zip(claims, answers, claimed, strict=True) if state.state is ClaimState.NEW]
-    done = [(claim, answer) for claim, answer in decided if answer.refusal is None]
-    await store_answers(conn, [claim for claim, _ in done], [_stored(answer) for _, answer in done])
-    await release_requests(conn, [claim for claim, answer in decided if answer.refusal is not None])
-    return answers
+        await _decide(conn, outside, fresh, decided, actor)
+    stored = await find_claimed(conn, claims) if decided.is_overtaken else claimed
+    firsts = {_key(one): one for one, _ in fresh}
+    answers = [_answer(one, claim, firsts, decided) for one, claim in zip(requests, stored, strict=True)]
+    twins = [answer.state == "placed" and claim.state is not ClaimState.NEW for answer, claim in zip(answers, claimed, strict=True)]
+    return [replace(answer, state="exists") if is_twin else answer for answer, is_twin in zip(answers, twins, strict=True)]
+
+
+class _Decided(Struct):
+    """What became of a batch: answers and refusals by checkout, those that somebody faster outran, and whether another transaction took a key first."""
+
+    answers: dict[uuid.UUID, PlaceAnswer] = {}
+    refusals: dict[uuid.UUID, EntrepotError] = {}
+    outrun: frozenset[uuid.UUID] = frozenset()
+    is_overtaken: bool = False
+
+
+async def _decide(conn: Conn, outside: Outside, fresh: Sequence[tuple[OrderRequest, Claim]], decided: _Decided, actor: Actor) -> None:
+    """Plan, claim, hold and write checkouts whose keys are free."""
+    requests = [one for one, _ in fresh]
+    ground = replace(await read_ground(conn, outside.reference, requests), room=await read_room(conn, outside.reference, requests))
+    planned: list[tuple[CheckoutPlan, Claim, PlaceAnswer]] = []
+    for one, claim in fresh:
+        plan = plan_checkout(one, ground)
+        if isinstance(plan, EntrepotError):
+            decided.refusals[one.checkout_id] = plan
+        else:
+            planned.append((plan, claim, _placed(plan, outside.hold_s)))
+    if not planned:
+        return
+    kept = await keep_answers(conn, [claim for _, claim, _ in planned], [_stored(answer) for _, _, answer in planned])
+    held = [one for one in planned if _key(one[0].request) in kept]
+    refused = await hold_checkouts(conn, outside.reference, [plan for plan, _, _ in held])
+    await withdraw_answers(conn, [claim for plan, claim, _ in held if plan.request.checkout_id in refused])
+    accepted = [(plan, answer) for plan, _, answer in held if plan.request.checkout_id not in refused]
+    await _write(conn, outside, [plan for plan, _ in accepted], ground, actor)
+    decided.answers = {plan.request.checkout_id: answer for plan, answer in accepted}
+    decided.refusals |= refused
+    decided.outrun = frozenset(checkout_id for checkout_id, refusal in refused.items() if isinstance(refusal, NotEnoughUnitsError))
+    decided.is_overtaken = len(held) < len(planned)
+
+
+def _key(request: OrderRequest) -> tuple[uuid.UUID, str]:
+    """Return whose key a request comes under."""
+    return request.person_id, request.request_key
 
 
 def _hash(request: OrderRequest) -> bytes:
@@ -142,29 +181,28 @@ def _hash(request: OrderRequest) -> bytes:
     )
 
 
-def _answer(
-    request: OrderRequest,
-    claim: Claimed,
-    firsts: Mapping[tuple[uuid.UUID, str], OrderRequest],
-    refusals: Mapping[uuid.UUID, EntrepotError],
-    placed: Mapping[uuid.UUID, CheckoutPlan],
-    hold_s: int,
-) -> PlaceAnswer:
+def _answer(request: OrderRequest, claim: Claimed, firsts: Mapping[tuple[uuid.UUID, str], OrderRequest], decided: _Decided) -> PlaceAnswer:
     """Return the answer to one request; a twin inside the batch gets that of the first with its key."""
     if claim.state is ClaimState.EXISTS_WITH_DIFFERENT_VALUES:
         refusal = KeyUsedForOtherRequestError("request_key", request.request_key, "Use a new key for a new request.")
         return PlaceAnswer(request.checkout_id, "refused", refusal=refusal)
-    if claim.state is ClaimState.EXISTS and claim.answer is not None:
+    first = firsts.get(_key(request))
+    if claim.answer is not None and (first is None or first.checkout_id not in decided.answers):
         return stored_answer(claim.answer)
-    checkout_id = firsts[request.person_id, request.request_key].checkout_id
-    if checkout_id in refusals:
-        return PlaceAnswer(checkout_id, "refused", refusal=refusals[checkout_id])
-    plan = placed[checkout_id]
+    checkout_id = firsts[_key(request)].checkout_id
+    if checkout_id in decided.refusals:
+        return PlaceAnswer(checkout_id, "refused", refusal=decided.refusals[checkout_id], is_outrun=checkout_id in decided.outrun)
+    return decided.answers[checkout_id]
+
+
+def _placed(plan: CheckoutPlan, hold_s: int) -> PlaceAnswer:
+    """Return the answer to a checkout that is carried out as planned."""
     orders = tuple(dict.fromkeys((line.ask.merchant_id, line.order_id) for line in plan.lines))
-    said = "exists" if claim.state is ClaimState.EXISTS else "placed"
     state = payment_state_of(plan)
     expires_at = plan.request.at + timedelta(seconds=hold_s) if state is PaymentState.PENDING else None
-    return PlaceAnswer(checkout_id, said, plan.total_minor, plan.currency, orders, payment_state=str(state), hold_expires_at=expires_at)
+    return PlaceAnswer(
+        plan.request.checkout_id, "placed", plan.total_minor, plan.currency, orders, payment_state=str(state), hold_expires_at=expires_at
+    )
 
 
 def _stored(answer: PlaceAnswer) -> dict[str, object]:
@@ -216,15 +254,19 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     told = [_fact(order, "order_placed", order.placed_at) for order in rows.orders]
     await write_facts(conn, told + [_fact(order, "order_paid", order.placed_at) for order in rows.orders if order.checkout_id in paid_ids])
     waiting = [order for order in rows.orders if order.state == OrderState.AWAITING_PAYMENT]
-    await add_due(conn, [_due(order, PAY, order.placed_at) for order in _first_orders(waiting)])
-    await add_due(conn, [_due(order, EXPIRE, order.placed_at + timedelta(seconds=outside.hold_s)) for order in _first_orders(waiting)])
+    later = timedelta(seconds=outside.hold_s)
+    await add_due(
+        conn, [_due(one, step, one.placed_at + wait) for one in _first_orders(waiting) for step, wait in ((PAY, _AT_ONCE), (EXPIRE, later))]
+    )
     if paid:
         await change_payments(conn, [_captured(payment_id_of(plan), plan.request.person_id, plan.total_minor, plan.request.at) for plan in paid])
     decided = [order for order in rows.orders if order.state == OrderState.PAID]
     keys = {(order.merchant_id, order.order_id) for order in decided}
     lines = [line for line in rows.lines if (line.merchant_id, line.order_id) in keys]
     parts = [part for part in rows.allocations if (part.merchant_id, part.order_id) in keys]
-    await release_work(conn, outside, work_of(outside.reference, decided, lines, rows.promises, parts), at)
+    work = work_of(outside.reference, decided, lines, rows.promises, parts)
+    await _set_paid(conn, decided, work, at)
+    await release_work(conn, outside, work, at)
 
 
 def _acts(orders: Sequence[Order], plans: Sequence[CheckoutPlan], actor: Actor) -> list[Act]:
@@ -277,41 +319,61 @@ async def take_payments(conn: Conn, outside: Outside, work: Sequence[Due], now: 
     answers |= {one.payment_id: one for one in await outside.payments.settle_pending(asks, now)}
     approved = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.APPROVED]
     declined = [one for one in payments if one.payment_id in answers and answers[one.payment_id].answer is PaymentAnswer.DECLINED]
+    locked = {one.payment_id: (one, state, who) for one, state, who in await lock_payments(conn, *_keys([*approved, *declined]))}
+    overdue = [one for one in approved if locked[one.payment_id][1] in _GIVEN_BACK]
+    await lock_checkouts(conn, [(one.person_id, one.checkout_id) for one in [*declined, *overdue]])
     decided = {one.checkout_id for one in [*approved, *declined]}
-    await finish_due(conn, [one for one in work if one.subject_id in decided], now)
     undecided = [one for one in work if one.subject_id not in decided]
-    await postpone_due(conn, undecided, now + timedelta(seconds=RETRY_S), "the payment provider has not decided yet")
+    if undecided:
+        await postpone_due(conn, undecided, now + timedelta(seconds=RETRY_S), "the payment provider has not decided yet")
     await change_payments(
         conn, [PaymentChange(one.person_id, one.payment_id, "decline:1", "decline", PaymentState.DECLINED, 0, 0, now) for one in declined]
     )
     await drop_checkouts(conn, [(one.person_id, one.checkout_id) for one in declined], CheckoutState.DECLINED, now)
-    await honour_payments(conn, outside, approved, now)
+    paid = await honour_payments(conn, outside, [locked[one.payment_id] for one in approved], now)
+    await finish_due(conn, [*(one for one in work if one.subject_id in decided), *(_due(order, EXPIRE, now) for order in paid)])
 
 
-async def honour_payments(conn: Conn, outside: Outside, payments: Sequence[Payment], now: datetime) -> None:
-    """Capture approved payments and release their orders; where the hold has gone, hold again or refund."""
-    if not payments:
-        return
-    checkouts = {one.checkout_id: one for one in await read_checkouts(conn, *_keys(payments))}
-    payments = await read_payments(conn, *_keys(payments))  # less may be asked since the checkout is locked: part of it was cancelled
-    waiting = [one for one in payments if checkouts[one.checkout_id].state == CheckoutState.AWAITING_PAYMENT]
-    late = [checkouts[one.checkout_id] for one in payments if checkouts[one.checkout_id].state in {CheckoutState.EXPIRED, CheckoutState.DECLINED}]
-    held_again = await hold_again(conn, late, now)
-    taken = [*waiting, *(one for one in payments if one.checkout_id in held_again)]
-    lost = [one for one in payments if one not in taken and checkouts[one.checkout_id] in late]
+async def honour_payments(
+    conn: Conn, outside: Outside, locked: Sequence[tuple[Payment, CheckoutState, uuid.UUID | None]], now: datetime
+) -> list[Order]:
+    """Capture approved payments and release their orders; where the hold has gone, hold again or refund. Return the orders that are paid now.
+
+    The payments are as they stand under the lock: less may be asked than when the provider was, because part of a checkout was cancelled.
+    """
+    if not locked:
+        return []
+    waiting = [one for one, state, _ in locked if state is CheckoutState.AWAITING_PAYMENT]
+    late = [(one, identity_id) for one, state, identity_id in locked if state in _GIVEN_BACK]
+    held_again = await hold_again(conn, [one.checkout_id for one, identity_id in late if identity_id is None], now)  # quota is not held again
+    taken = [*waiting, *(one for one, _ in late if one.checkout_id in held_again)]
+    lost = [one for one, _ in late if one.checkout_id not in held_again]
     await outside.payments.capture([_capture(one, now) for one in [*taken, *lost]])
     await change_payments(conn, [_captured(one.payment_id, one.person_id, one.asked_minor, now) for one in [*taken, *lost]])
     sources = [CheckoutState.AWAITING_PAYMENT, CheckoutState.EXPIRED, CheckoutState.DECLINED]
     await set_checkout_states(conn, *_keys(taken), sources, CheckoutState.PAID)
-    orders, _ = await read_live_orders(conn, [one.checkout_id for one in taken])
+    orders, parts = await read_live_orders(conn, [one.checkout_id for one in taken])
     await post_pending(conn, [pending_decision(order, now) for order in orders])
-    merchant_ids, order_ids = [order.merchant_id for order in orders], [order.order_id for order in orders]
-    await set_order_states(conn, merchant_ids, order_ids, [OrderState.AWAITING_PAYMENT, OrderState.CANCELLED], OrderState.PAID, now)
-    await finish_due(conn, [_due(order, EXPIRE, now) for order in orders], now)
+    work = await complete_work(conn, outside.reference, orders, parts)
+    await _set_paid(conn, orders, work, now)
     await write_acts(conn, [Act(order.merchant_id, order.order_id, "take_payment", now, RUNNER) for order in orders])
     await write_facts(conn, [_fact(order, "order_paid", now) for order in orders])
     await refund_late_payments(conn, outside, lost, now)
-    await release_orders(conn, outside, list(zip(merchant_ids, order_ids, strict=True)), now)
+    await release_work(conn, outside, work, now)
+    return orders
+
+
+async def _set_paid(conn: Conn, orders: Sequence[Order], work: Sequence[OrderWork], now: datetime) -> None:
+    """Move paid orders on: into work where some of it starts at once, else to paid, until customs has released the first of it."""
+    started = {(one.order.merchant_id, one.order.order_id) for one in work if one.starts_at_once}
+    keys = [(order.merchant_id, order.order_id) for order in orders]
+    for target, moved in (
+        (OrderState.IN_WORK, [key for key in keys if key in started]),
+        (OrderState.PAID, [key for key in keys if key not in started]),
+    ):
+        if moved:
+            sources = [OrderState.AWAITING_PAYMENT, OrderState.CANCELLED, OrderState.PAID]
+            await set_order_states(conn, [key[0] for key in moved], [key[1] for key in moved], sources, target, now)
 
 
 def _keys(payments: Sequence[Payment]) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
@@ -329,8 +391,10 @@ def _capture(payment: Payment, now: datetime) -> CaptureRequest:
 async def expire_holds(conn: Conn, outside: Outside, work: Sequence[Due], now: datetime) -> None:
     """Give back what unpaid checkouts held when their time is over; a payment that succeeds later is honoured or refunded."""
     _ = outside
-    await drop_checkouts(conn, [(one.person_id, one.subject_id) for one in work if one.person_id], CheckoutState.EXPIRED, now)
-    await finish_due(conn, work, now)
+    keys = [(one.person_id, one.subject_id) for one in work if one.person_id]
+    await lock_checkouts(conn, keys)
+    await drop_checkouts(conn, keys, CheckoutState.EXPIRED, now)
+    await finish_due(conn, work)
 
 
 # -- released: see release.py; worked: see fulfil.py -----------------------------------------------------------------
@@ -417,5 +481,5 @@ async def settle_orders(conn: Conn, outside: Outside, work: Sequence[Due], now: 
         ],
     )
     settled = await set_order_states(conn, merchant_ids, order_ids, [OrderState.DELIVERED], OrderState.SETTLED, now)
-    await finish_due(conn, work, now)
+    await finish_due(conn, work)
     await write_acts(conn, [Act(merchant_id, order_id, "settle_order", now, RUNNER) for merchant_id, order_id in settled])

@@ -344,7 +344,7 @@ async def retry_refunds(conn: Conn, outside: Outside, work: Sequence[Due], now: 
     await post_entries(conn, [_late_posting(refund, payment, now) for refund, payment in paid])
     await _settle(conn, paid, answers, RUNNER, now)
     done = {refund.refund_id for refund, _ in paid} | ({one.subject_id for one in work} - {refund.refund_id for refund in failed})
-    await finish_due(conn, [one for one in work if one.subject_id in done], now)
+    await finish_due(conn, [one for one in work if one.subject_id in done])
     left = [one for one in work if one.subject_id not in done]
     if left:
         await postpone_due(conn, left, now + RETRY_AFTER, "the payment provider did not give the money back")

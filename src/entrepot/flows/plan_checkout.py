@@ -18,7 +18,7 @@ from entrepot.customs.cbec import CbecAsk, CbecYearOverLimitError, assess_cbec, 
 from entrepot.customs.goods import AssessedLine, GoodsLine, read_content
 from entrepot.customs.landed_cost import ConsignmentAsk, SaleCollector, assess_consignment, require_assessed
 from entrepot.flows.reference import Reference
-from entrepot.operations.model import Channel, PlaceKind, Step, TaxHandling
+from entrepot.operations.model import Channel, PlaceKind, TaxHandling
 from entrepot.operations.plan import Plan
 from entrepot.orders.model import (
     LINES_PER_CHECKOUT,
@@ -68,6 +68,8 @@ class Ground(Struct, frozen=True):
     quotes: Mapping[tuple[uuid.UUID, uuid.UUID], Quote] = field(default_factory=dict[tuple[uuid.UUID, uuid.UUID], Quote])
     room: dict[tuple[uuid.UUID, int], int] = field(default_factory=dict[tuple[uuid.UUID, int], int])
     """What is free of residents' years in fen, by (identity, year); taken like the shelf. A year that is not known here is left to the hold."""
+    windows: dict[tuple[datetime, str, str, str, int], Window] = field(default_factory=dict[tuple[datetime, str, str, str, int], Window])
+    """Promises worked out so far, by instant, place, destination, service and days of handling."""
 
 
 class PlannedLine(Struct, frozen=True):
@@ -228,7 +230,7 @@ def _live_offer(request: OrderRequest, ask: LineAsk, ground: Ground) -> OfferFac
 
 def _check_needs(request: OrderRequest, offer: OfferFacts, plan: Plan) -> None:
     """Refuse a line whose plan needs something of the buyer or the page that is not there."""
-    plan.duty(Step.PACK, channel=Channel(request.channel_code))
+    plan.require_channel(Channel(request.channel_code))
     if plan.needs_identity and request.identity_id is None:
         raise IdentityMissingError("identity_id", None, "Give name and resident identity number before ordering.")
     if plan.needs_risk_notice and not request.has_accepted_risk:
@@ -246,7 +248,7 @@ def _source(request: OrderRequest, ask: LineAsk, offer: OfferFacts, plan: Plan, 
         offer.weight_g,
         offer.hazard_code,
         plan.model.ships_from,
-        {kind: plan.receipt_customs_status(kind) for kind in plan.model.ships_from},
+        plan.receipt_statuses,
         request.to_country_code,
         offer.hs_code is not None and offer.origin_country_code is not None,
         offer.handling_days,
@@ -278,7 +280,7 @@ def _price(request: OrderRequest, sited: Sequence[_Sited], ground: Ground, marke
     for key, lines in groups.items():
         merchant_id, place_code, _ = key
         part = next(part for part in lines[0].sourced.parts if part.place.place_code == place_code)
-        consignment = _consignment(request, orders[merchant_id], part, lines, ms)
+        consignment = _consignment(request, ground, orders[merchant_id], part, lines, ms)
         first = [line for line in lines if (merchant_id, line.line_no) not in planned]
         priced, regime_code, quota_value = _tax_lines(request, consignment, first, ground, marketplace, on, freights)
         consignments[key] = replace(consignment, regime_code=regime_code)
@@ -309,7 +311,7 @@ def order_id_of(checkout_id: uuid.UUID, merchant_id: uuid.UUID, at: datetime) ->
     return derived_id_at(at_ms(at), "order", checkout_id, merchant_id)
 
 
-def _consignment(request: OrderRequest, order_id: uuid.UUID, part: Part, lines: Sequence[_Sited], ms: int) -> PlannedConsignment:
+def _consignment(request: OrderRequest, ground: Ground, order_id: uuid.UUID, part: Part, lines: Sequence[_Sited], ms: int) -> PlannedConsignment:
     """Return the consignment of lines that leave one place under one plan."""
     plan = lines[0].plan
     handling_days = max(line.offer.handling_days for line in lines)
@@ -320,9 +322,18 @@ def _consignment(request: OrderRequest, order_id: uuid.UUID, part: Part, lines: 
         part.place,
         part.lane,
         plan,
-        promise_window(request.at, part.place, part.lane, handling_days),
+        _window(ground, request.at, part, handling_days),
         None,
     )
+
+
+def _window(ground: Ground, at: datetime, part: Part, handling_days: int) -> Window:
+    """Return the promise of a place and a lane, worked out once for all orders of the same instant."""
+    key = (at, part.place.place_code, part.lane.to_country_code, part.lane.service_code, handling_days)
+    known = ground.windows.get(key)
+    if known is None:
+        known = ground.windows[key] = promise_window(at, part.place, part.lane, handling_days)
+    return known
 
 
 def _freight(

@@ -42,7 +42,7 @@ async def redeclare(conn: Conn, outside: Outside, keys: Sequence[ConsignmentKey]
     again = [cases[key] for key in changed if key in cases]
     await add_due(conn, [Due(one.key.merchant_id, DECLARE, one.key.consignment_id, now, one.work.order.person_id) for one in again])
     gone = [key for key in wanted if key not in cases]
-    await finish_due(conn, [Due(key.merchant_id, step, key.consignment_id, now) for key in gone for step in (DECLARE, GIVE_UP)], now)
+    await finish_due(conn, [Due(key.merchant_id, step, key.consignment_id, now) for key in gone for step in (DECLARE, GIVE_UP)])
     await fit_years(conn, outside.reference, orders, now)
     await use_years(conn, outside.reference, orders, now)
 

@@ -12,12 +12,11 @@ from entrepot.base.due import Due, add_due
 from entrepot.base.sql import Conn
 from entrepot.flows.outside import Outside
 from entrepot.flows.reference import Reference
-from entrepot.freight.consign import plan_consignments, release_consignments
-from entrepot.freight.model import ConsignmentKey, ConsignmentPlan
+from entrepot.freight.consign import plan_consignments
+from entrepot.freight.model import ConsignmentPlan, ConsignmentState
 from entrepot.operations.model import Channel, PlaceKind, Step
 from entrepot.operations.plan import Plan
-from entrepot.orders.advance import set_order_states
-from entrepot.orders.model import Allocation, Line, Order, OrderState, Promise
+from entrepot.orders.model import Allocation, Line, Order, Promise
 from entrepot.orders.read import read_allocations, read_lines, read_orders, read_promises
 from entrepot.warehouse.model import NewFulfilmentLine, NewFulfilmentOrder, WorkCause
 from entrepot.warehouse.queue import queue_orders
@@ -43,23 +42,24 @@ class OrderWork(Struct, frozen=True):
         return self.promise.promise_id
 
     @property
+    def starts_at_once(self) -> bool:
+        """Whether work begins as soon as the order is paid, and not only when customs has released it."""
+        return not self.plan.needs_declaration_before_release
+
+    @property
     def is_packed_by_platform(self) -> bool:
         """Whether a floor of the platform packs it."""
         return self.plan.platform_does(Step.PACK, channel=Channel(self.order.channel_code))
-
-
-async def release_orders(conn: Conn, outside: Outside, keys: Sequence[tuple[uuid.UUID, uuid.UUID]], now: datetime) -> None:
-    """Plan the consignments of paid orders; those that customs must see first are declared, the others start at once."""
-    if keys:
-        await release_work(conn, outside, await read_work(conn, outside.reference, keys), now)
 
 
 async def release_work(conn: Conn, outside: Outside, work: Sequence[OrderWork], now: datetime) -> None:
     """Plan consignments; those that customs must see first are declared, the others start at once."""
     if not work:
         return
-    await plan_consignments(conn, [_consignment(outside.reference, one) for one in work], now)
-    await start_work(conn, [one for one in work if not one.plan.needs_declaration_before_release], now)
+    at_once, declared_first = [one for one in work if one.starts_at_once], [one for one in work if not one.starts_at_once]
+    await plan_consignments(conn, [_consignment(outside.reference, one) for one in at_once], now, ConsignmentState.RELEASED)
+    await plan_consignments(conn, [_consignment(outside.reference, one) for one in declared_first], now)
+    await start_work(conn, at_once, now)
     bordered = [one for one in work if one.regime_code is not None]
     await add_due(conn, [Due(one.order.merchant_id, DECLARE, one.consignment_id, now, one.order.person_id) for one in bordered])
 
@@ -67,9 +67,15 @@ async def release_work(conn: Conn, outside: Outside, work: Sequence[OrderWork], 
 async def read_work(conn: Conn, reference: Reference, keys: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> list[OrderWork]:
     """Read the consignments of orders with their open parts, in order of order and consignment."""
     merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
-    orders = await read_orders(conn, merchant_ids, order_ids)
+    orders, allocations = await read_orders(conn, merchant_ids, order_ids), await read_allocations(conn, merchant_ids, order_ids)
+    return await complete_work(conn, reference, orders, allocations)
+
+
+async def complete_work(conn: Conn, reference: Reference, orders: Sequence[Order], allocations: Sequence[Allocation]) -> list[OrderWork]:
+    """Read what is missing to the consignments of these orders with these open parts: lines and promises."""
+    merchant_ids, order_ids = [one.merchant_id for one in orders], [one.order_id for one in orders]
     lines, promises = await read_lines(conn, merchant_ids, order_ids), await read_promises(conn, merchant_ids, order_ids)
-    return work_of(reference, orders, lines, promises, await read_allocations(conn, merchant_ids, order_ids))
+    return work_of(reference, orders, lines, promises, allocations)
 
 
 def work_of(
@@ -127,15 +133,12 @@ def _consignment(reference: Reference, work: OrderWork) -> ConsignmentPlan:
 
 
 async def start_work(conn: Conn, work: Sequence[OrderWork], now: datetime) -> None:
-    """Give consignments to whoever packs them: a fulfilment order for a floor, a ship-by date for a merchant."""
+    """Give released consignments to whoever packs them: a fulfilment order for a floor, a ship-by date for a merchant."""
     if not work:
         return
-    await release_consignments(conn, [ConsignmentKey(one.order.merchant_id, one.consignment_id) for one in work], now)
     await queue_orders(conn, [_fulfilment_order(one, now) for one in work if one.is_packed_by_platform])
     by_merchant = [one for one in work if not one.is_packed_by_platform]
     await add_due(conn, [Due(one.order.merchant_id, SHIP_BY, one.consignment_id, one.promise.ship_by_at) for one in by_merchant])
-    merchant_ids, order_ids = [one.order.merchant_id for one in work], [one.order.order_id for one in work]
-    await set_order_states(conn, merchant_ids, order_ids, [OrderState.PAID], OrderState.IN_WORK, now)
     await write_acts(conn, [Act(one.order.merchant_id, one.consignment_id, "release_consignment", now, RUNNER) for one in work])
     await write_facts(
         conn, [Fact(one.order.merchant_id, one.consignment_id, "consignment_released", now, {"place": one.promise.place_code}) for one in work]

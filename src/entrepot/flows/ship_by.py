@@ -115,5 +115,5 @@ async def warn_ship_by(conn: Conn, outside: Outside, work: Sequence[Due], now: d
     consignments = await read_consignments(conn, [ConsignmentKey(one.merchant_id, one.subject_id) for one in work])
     missed = [one for one in consignments if one.state in WAITING and one.ship_by_at <= now]
     await record_ship_due(conn, missed, now)
-    await finish_due(conn, work, now)
+    await finish_due(conn, work)
     await write_acts(conn, [Act(one.merchant_id, one.consignment_id, "warn_ship_by", now, RUNNER) for one in missed])

@@ -40,8 +40,10 @@ _PLAN_FIELDS: Final = (
 )
 
 
-async def plan_consignments(conn: Conn, plans: Sequence[ConsignmentPlan], at: datetime) -> list[Outcome]:
-    """Insert consignments as planned and answer each with `new` or `exists` (@batch)."""
+async def plan_consignments(
+    conn: Conn, plans: Sequence[ConsignmentPlan], at: datetime, state: ConsignmentState = ConsignmentState.PLANNED
+) -> list[Outcome]:
+    """Insert consignments as planned, or as released where nobody has to see them first, and answer each with `new` or `exists` (@batch)."""
     if not plans:
         return []
     rows = await fetch(
@@ -50,7 +52,7 @@ async def plan_consignments(conn: Conn, plans: Sequence[ConsignmentPlan], at: da
         insert into consignment (merchant_id, consignment_id, order_id, place_code, to_country_code, to_postcode_prefix, model_code, plan_version, doer,
                                  carrier_code, service_code, ship_by_at, promised_from_on, promised_to_on, customs_regime_code, piece_count,
                                  state, planned_at, state_at)
-        select *, 'planned', %(at)s::timestamptz, %(at)s::timestamptz
+        select *, %(state)s::text, %(at)s::timestamptz, %(at)s::timestamptz
         from unnest(%(merchant_id)s::uuid[], %(consignment_id)s::uuid[], %(order_id)s::uuid[], %(place_code)s::text[], %(to_country_code)s::text[],
                     %(to_postcode_prefix)s::text[], %(model_code)s::text[], %(plan_version)s::int[], %(doer)s::text[], %(carrier_code)s::text[],
                     %(service_code)s::text[], %(ship_by_at)s::timestamptz[], %(promised_from_on)s::date[], %(promised_to_on)s::date[],
@@ -58,7 +60,7 @@ async def plan_consignments(conn: Conn, plans: Sequence[ConsignmentPlan], at: da
         on conflict do nothing
         returning merchant_id, consignment_id
         """,
-        columns(plans, *_PLAN_FIELDS) | {"at": at},
+        columns(plans, *_PLAN_FIELDS) | {"at": at, "state": str(state)},
     )
     fresh = {(row[0], row[1]) for row in rows}
     outcomes: list[Outcome] = []

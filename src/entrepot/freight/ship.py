@@ -367,7 +367,7 @@ async def _insert_labels(conn: Conn, numbered: Sequence[_Numbered], at: datetime
         columns([one.draft for one in numbered], "merchant_id", "parcel_id", "consignment_id")
         | {
             "template": LABEL_TEMPLATE,
-            "formats": json_column([_FORMATS])[0],
+            "formats": json_column([_FORMATS])[0].decode(),
             "at": at,
             "payloads": json_column(
                 {

@@ -84,7 +84,6 @@ PARCEL = declare_table(
     Column("last_event_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("merchant_id", "parcel_id"),
     UniqueConstraint("merchant_id", "carrier_code", "tracking_number"),
-    ForeignKeyConstraint(["merchant_id", "consignment_id"], ["consignment.merchant_id", "consignment.consignment_id"]),
     CheckConstraint("weight_g >= 0 and billable_weight_g >= 0 and label_cost_minor >= 0", name="measures_not_negative"),
     CheckConstraint("label_cost_minor = 0 or label_currency is not null", name="cost_has_currency"),
     CheckConstraint("label_source = 'merchant' or tracking_number is not null", name="our_label_has_number"),
@@ -98,6 +97,7 @@ PARCEL = declare_table(
         postgresql_where=text("state IN ('handed_over', 'in_transit', 'customs_hold', 'out_for_delivery', 'exception', 'returning')"),
     ),
     fillfactor=80,
+    part_of="consignment",
 )
 
 PARCEL_LINE = declare_table(
@@ -150,7 +150,7 @@ TRACKING_EVENT = declare_table(
     Column("source", Text, nullable=False),
     Column("place", Text, nullable=False),
     PrimaryKeyConstraint("merchant_id", "parcel_id", "event_key"),
-    ForeignKeyConstraint(["merchant_id", "parcel_id"], ["parcel.merchant_id", "parcel.parcel_id"]),
+    part_of="parcel",
 )
 
 LABEL = declare_table(
@@ -165,7 +165,7 @@ LABEL = declare_table(
     Column("made_at", DateTime(timezone=True), nullable=False),
     Column("voided_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("merchant_id", "parcel_id"),
-    ForeignKeyConstraint(["merchant_id", "parcel_id"], ["parcel.merchant_id", "parcel.parcel_id"]),
+    part_of="parcel",
 )
 
 TRACKING_INDEX = declare_table(

@@ -45,6 +45,10 @@ class Plan(Struct, frozen=True):
 
     model: OperationModel
     table: Mapping[Cell, Duty]
+    receipt_statuses: Mapping[str, str]
+    """In which customs status stock is received in each kind of place that orders leave from."""
+    channels_with_our_money: frozenset[Channel]
+    """Channels in which the buyer's money is held by a party of the platform."""
 
     @property
     def model_code(self) -> str:
@@ -62,13 +66,17 @@ class Plan(Struct, frozen=True):
 
     def duty(self, step: Step, *, leg: Leg | None = None, channel: Channel = Channel.STORE) -> Duty:
         """Return the declared line for a step; without a leg, the step's main leg is meant."""
-        if channel not in self.model.channels:
-            served = ", ".join(sorted(self.model.channels))
-            raise ChannelNotServedError("channel", channel, f"{self.model.title} sells through {served}.")
+        self.require_channel(channel)
         asked = STEP_LEGS[step][0] if leg is None else leg
         if asked not in STEP_LEGS[step]:
             raise LegNotPartOfStepError("leg", asked, f"{step} happens on {', '.join(STEP_LEGS[step])}.")
         return self.table[step, asked, channel]
+
+    def require_channel(self, channel: Channel) -> None:
+        """Refuse a channel that the model does not sell through."""
+        if channel not in self.model.channels:
+            served = ", ".join(sorted(self.model.channels))
+            raise ChannelNotServedError("channel", channel, f"{self.model.title} sells through {served}.")
 
     def doer(self, step: Step, *, leg: Leg | None = None, channel: Channel = Channel.STORE) -> Role:
         """Return the role that does a step; without a leg, the step's main leg is meant."""
@@ -116,7 +124,7 @@ class Plan(Struct, frozen=True):
 
     def regime_at(self, place_kind: PlaceKind) -> Regime | None:
         """Return the customs regime of stock in such a place, or None where ordinary import rules hold."""
-        return next((regime for regime in self.model.regimes if regime.place_kind is place_kind), None)
+        return _regime_at(self.model, place_kind)
 
     def stock_importer(self, place_kind: PlaceKind, channel: Channel = Channel.STORE) -> Role:
         """Return the importer of record of the stock leg into such a place; NOBODY where the goods are not imported to be stored."""
@@ -130,8 +138,7 @@ class Plan(Struct, frozen=True):
 
     def receipt_customs_status(self, place_kind: PlaceKind) -> CustomsStatus:
         """Return the customs status in which stock is received in such a place."""
-        regime = self.regime_at(place_kind)
-        return CustomsStatus.FREE if regime is None else regime.customs_status
+        return _receipt_status(self.model, place_kind)
 
     def loss_bearer(self, point: CustodyPoint, channel: Channel = Channel.STORE) -> Role:
         """Return who bears a loss after `point` was passed and before the next: the declared bearer within its span, else the merchant, after delivery the buyer."""
@@ -191,7 +198,8 @@ class Plan(Struct, frozen=True):
 
     def money_passes_through_us(self, channel: Channel = Channel.STORE) -> bool:
         """Tell whether the buyer's money is held by a party of the platform; if not, only services are billed."""
-        return self.platform_does(Step.HOLD_MONEY, channel=channel)
+        self.require_channel(channel)
+        return channel in self.channels_with_our_money
 
     def merchant_may_take_over(self, step: Step) -> bool:
         """Tell whether the merchant may switch a platform step off and do it itself."""
@@ -200,4 +208,17 @@ class Plan(Struct, frozen=True):
 
 def plan_of(model: OperationModel) -> Plan:
     """Return the plan of a declaration."""
-    return Plan(model, expand_duties(model))
+    table = expand_duties(model)
+    statuses: dict[str, str] = {kind: _receipt_status(model, kind) for kind in model.ships_from}
+    leg = STEP_LEGS[Step.HOLD_MONEY][0]
+    ours = frozenset(channel for channel in model.channels if table[Step.HOLD_MONEY, leg, channel].role in PLATFORM_ROLES)
+    return Plan(model, table, statuses, ours)
+
+
+def _regime_at(model: OperationModel, place_kind: PlaceKind) -> Regime | None:
+    return next((regime for regime in model.regimes if regime.place_kind is place_kind), None)
+
+
+def _receipt_status(model: OperationModel, place_kind: PlaceKind) -> CustomsStatus:
+    regime = _regime_at(model, place_kind)
+    return CustomsStatus.FREE if regime is None else regime.customs_status

@@ -115,7 +115,8 @@ async def set_order_states(
     rows = await fetch(
         conn,
         """
-        update customer_order o set state = %(target)s, paid_at = case when %(target)s = 'paid' then %(at)s else o.paid_at end
+        update customer_order o set state = %(target)s,
+            paid_at = case when %(target)s in ('paid', 'in_work') then coalesce(o.paid_at, %(at)s) else o.paid_at end
         from unnest(%(merchants)s::uuid[], %(orders)s::uuid[]) as t(merchant_id, order_id)
         where o.merchant_id = t.merchant_id and o.order_id = t.order_id and o.state = any(%(sources)s)
         returning o.merchant_id, o.order_id

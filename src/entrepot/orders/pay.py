@@ -99,6 +99,25 @@ async def read_checkouts(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_i
     return [Checkout(*row) for row in rows]
 
 
+async def lock_payments(
+    conn: Conn, person_ids: Sequence[uuid.UUID], checkout_ids: Sequence[uuid.UUID]
+) -> list[tuple[Payment, CheckoutState, uuid.UUID | None]]:
+    """Return payments with their checkout's state and identity, both locked against another decision at the same time, in order of id."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {", ".join("p." + name for name in _PAYMENT)}, c.state, c.identity_id from checkout c
+        join unnest(%(persons)s::uuid[], %(checkouts)s::uuid[]) as t(person_id, checkout_id)
+          on c.person_id = t.person_id and c.checkout_id = t.checkout_id
+        join payment p on p.person_id = c.person_id and p.checkout_id = c.checkout_id
+        order by c.person_id, c.checkout_id for update of c, p
+        """,
+        {"persons": list(person_ids), "checkouts": list(checkout_ids)},
+    )
+    width = len(_PAYMENT)
+    return [(Payment(*row[:width]), CheckoutState(row[width]), row[width + 1]) for row in rows]
+
+
 async def read_payments(conn: Conn, person_ids: Sequence[uuid.UUID], checkout_ids: Sequence[uuid.UUID]) -> list[Payment]:
     """Return the payments of checkouts, in order of id."""
     rows = await fetch(

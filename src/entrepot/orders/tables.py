@@ -6,7 +6,6 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
-    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -85,10 +84,10 @@ PAYMENT = declare_table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("payer_identity_id", Uuid),
     PrimaryKeyConstraint("person_id", "payment_id"),
-    ForeignKeyConstraint(["person_id", "checkout_id"], ["checkout.person_id", "checkout.checkout_id"]),
     CheckConstraint("refunded_minor <= captured_minor", name="refunded_within_captured"),
     Index("payment_checkout_ix", "checkout_id"),
     fillfactor=85,
+    part_of="checkout",
 )
 
 PAYMENT_EVENT = declare_table(
@@ -188,13 +187,13 @@ ORDER_LINE = declare_table(
     Column("unit_weight_g", BigInteger, nullable=False),
     Column("promise_id", Uuid, nullable=False),
     PrimaryKeyConstraint("merchant_id", "order_id", "line_no"),
-    ForeignKeyConstraint(["merchant_id", "order_id"], ["customer_order.merchant_id", "customer_order.order_id"]),
     CheckConstraint("quantity > 0", name="quantity_positive"),
     CheckConstraint("cancelled + shipped <= quantity", name="shipped_within"),
     CheckConstraint("delivered + lost <= shipped", name="delivered_within"),
     CheckConstraint("returned <= delivered", name="returned_within"),
     CheckConstraint("refunded <= quantity", name="refunded_within"),
     fillfactor=60,
+    part_of="customer_order",
 )
 
 LINE_DISCOUNT = declare_table(

@@ -164,9 +164,9 @@ TAX_DECISION = declare_table(
     Column("intrinsic_minor", BigInteger, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("merchant_id", "order_id", "line_no", "version"),
-    ForeignKeyConstraint(["merchant_id", "basis_id"], ["tax_basis.merchant_id", "tax_basis.basis_id"]),
     CheckConstraint("gross_minor = base_minor + tax_minor", name="sum"),
     CheckConstraint("version > 0", name="version"),
+    part_of="tax_basis",
 )
 
 FEE_LINE = declare_table(

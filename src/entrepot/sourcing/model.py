@@ -218,7 +218,7 @@ def _lane_for(ask: SourcingAsk, stock: FreeStock, place: Place, network: Network
     lanes = network.lanes.get((place.place_code, ask.to_country_code), ())
     if not lanes:
         return None, Reason.NO_LANE
-    allowed = [lane for lane in lanes if ask.hazard_code is None or ask.hazard_code not in lane.refused_hazards]
+    allowed = lanes if ask.hazard_code is None else [lane for lane in lanes if ask.hazard_code not in lane.refused_hazards]
     if not allowed:
         return None, Reason.HAZARD_MAY_NOT_TRAVEL
     found = fit_lane(allowed, ask.speed_code, ask.weight_g * ask.quantity)
@@ -227,6 +227,8 @@ def _lane_for(ask: SourcingAsk, stock: FreeStock, place: Place, network: Network
 
 def fit_lane(lanes: Sequence[Lane], speed_code: str, weight_g: int) -> Lane | None:
     """Return the cheapest lane, the cheapest express one, or the one that arrives first; None where no lane is as fast as asked."""
+    if len(lanes) == 1 and speed_code == Speed.STANDARD:
+        return lanes[0]
     if speed_code == Speed.PRIORITY:
         return min(lanes, key=lambda lane: (lane.days_max, lane.cost_minor(weight_g), lane.service_code), default=None)
     fast = [lane for lane in lanes if speed_code == Speed.STANDARD or lane.mode_code == EXPRESS]
@@ -267,14 +269,9 @@ def take_parts(shelf: Shelf, ask: SourcingAsk, parts: Iterable[Part]) -> None:
     taken = {(part.stock.place_code, part.stock.customs_status, part.stock.pool_code, part.stock.owner_id): part.quantity for part in parts}
     key = (ask.merchant_id, ask.stock_item_id)
     shelf[key] = [
-        FreeStock(
-            stock.owner_id,
-            stock.place_code,
-            stock.customs_status,
-            stock.pool_code,
-            stock.free - taken.get((stock.place_code, stock.customs_status, stock.pool_code, stock.owner_id), 0),
-        )
+        FreeStock(stock.owner_id, stock.place_code, stock.customs_status, stock.pool_code, stock.free - units) if units else stock
         for stock in shelf[key]
+        for units in (taken.get((stock.place_code, stock.customs_status, stock.pool_code, stock.owner_id), 0),)
     ]
 
 

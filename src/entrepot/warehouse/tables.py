@@ -197,11 +197,11 @@ FULFILMENT_LINE = declare_table(
     Column("cancelled", BigInteger, nullable=False, server_default="0"),
     Column("packed", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("merchant_id", "fulfilment_order_id", "line_no", "part_no"),
-    ForeignKeyConstraint(["merchant_id", "fulfilment_order_id"], ["fulfilment_order.merchant_id", "fulfilment_order.fulfilment_order_id"]),
     CheckConstraint("quantity > 0", name="quantity_positive"),
     CheckConstraint("picked >= 0 and short >= 0 and cancelled >= 0 and picked + short + cancelled <= quantity", name="within_quantity"),
     CheckConstraint("packed >= 0 and packed <= quantity", name="packed_within_quantity"),
     fillfactor=80,
+    part_of="fulfilment_order",
 )
 
 PICK_TASK = declare_table(

@@ -1,6 +1,6 @@
 """Tables of the money book."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, Integer, PrimaryKeyConstraint, Text, Uuid, text
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, PrimaryKeyConstraint, Text, Uuid, text
 
 from entrepot.base.tables import TableClass, declare_table
 
@@ -35,7 +35,7 @@ MONEY_ENTRY = declare_table(
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     PrimaryKeyConstraint("merchant_id", "posting_id", "entry_no"),
-    ForeignKeyConstraint(["merchant_id", "posting_id"], ["money_posting.merchant_id", "money_posting.posting_id"]),
+    part_of="money_posting",
 )
 
 MONEY_BALANCE = declare_table(

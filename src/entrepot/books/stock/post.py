@@ -149,7 +149,7 @@ async def _change_locations(conn: Conn, totals: _Totals) -> None:
 
 
 async def _change_availability(conn: Conn, totals: _Totals, consumptions: Sequence[Consumption]) -> None:
-    """Change on hand and reserved of each key in one guarded statement; consumed reservations shrink with it."""
+    """Change on hand and reserved of each key in one guarded statement, locked in key order; consumed reservations shrink with it."""
     on_hand = totals.on_hand()
     await open_availability(conn, list(on_hand))
     keys = sorted(
@@ -180,12 +180,20 @@ async def _change_availability(conn: Conn, totals: _Totals, consumptions: Sequen
                 select merchant_id, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code, 0, quantity from eaten
             ) as both_sides
             group by merchant_id, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code
+        ), locked as materialized (
+            select a.merchant_id, a.stock_item_id, a.place_code, a.owner_id, a.condition_code, a.customs_status, a.pool_code,
+                   a.on_hand + change.delta as on_hand, a.reserved - change.eaten as reserved
+            from stock_availability a join change
+              on a.merchant_id = change.merchant_id and a.stock_item_id = change.stock_item_id and a.place_code = change.place_code
+             and a.owner_id = change.owner_id and a.condition_code = change.condition_code and a.customs_status = change.customs_status
+             and a.pool_code = change.pool_code
+            where change.delta <> 0 or change.eaten <> 0
+            order by 1, 2, 3, 4, 5, 6, 7 for update of a
         )
-        update stock_availability a set on_hand = a.on_hand + change.delta, reserved = a.reserved - change.eaten
-        from change
-        where a.merchant_id = change.merchant_id and a.stock_item_id = change.stock_item_id and a.place_code = change.place_code
-          and a.owner_id = change.owner_id and a.condition_code = change.condition_code and a.customs_status = change.customs_status
-          and a.pool_code = change.pool_code and (change.delta <> 0 or change.eaten <> 0)
+        update stock_availability a set on_hand = l.on_hand, reserved = l.reserved
+        from locked l
+        where a.merchant_id = l.merchant_id and a.stock_item_id = l.stock_item_id and a.place_code = l.place_code and a.owner_id = l.owner_id
+          and a.condition_code = l.condition_code and a.customs_status = l.customs_status and a.pool_code = l.pool_code
         """,
         key_columns(keys)
         | {

@@ -23,18 +23,17 @@ async def reserve_units(conn: Conn, asks: Sequence[ReservationAsk]) -> list[Rese
     """Hold units for every ask, first come first served, in the order given.
 
     Holding what is held already, or what has left, raises `AlreadyHeldError`; what the batch held until then goes with the caller's transaction.
-    The common path is one guarded update over all keys. Only where a key is short is the batch taken back and decided ask by ask under locks.
+    The common path is one guarded update over all keys, locked in key order: all of them or none. Only where a key is short is the batch decided
+    ask by ask.
     """
     if not asks:
         return []
     for ask in asks:
         require_positive(ask.quantity)
     held = await fetch(conn, _HOLD_ALL, _ask_columns(asks))
-    if len(held) == len({ask.key for ask in asks}):
+    if held:
         await _insert_reservations(conn, asks)
         return [Reserved(is_held=True, free=ask.quantity) for ask in asks]
-    if held:
-        await _take_back(conn, held)
     return await _decide_under_locks(conn, asks)
 
 
@@ -42,38 +41,22 @@ _HOLD_ALL = f"""
     with need as (
         select merchant_id, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code, sum(quantity) as quantity
         from {_ASKS} group by 1, 2, 3, 4, 5, 6, 7
-    ), covered as (
-        select count(*) as key_count from stock_availability a join need n
+    ), locked as materialized (
+        select a.merchant_id, a.stock_item_id, a.place_code, a.owner_id, a.condition_code, a.customs_status, a.pool_code, a.on_hand, a.reserved,
+               n.quantity
+        from stock_availability a join need n
           on a.merchant_id = n.merchant_id and a.stock_item_id = n.stock_item_id and a.place_code = n.place_code and a.owner_id = n.owner_id
          and a.condition_code = n.condition_code and a.customs_status = n.customs_status and a.pool_code = n.pool_code
-        where a.on_hand - a.reserved >= n.quantity
-    ), held as (
-        update stock_availability a set reserved = a.reserved + n.quantity
-        from need n
-        where a.merchant_id = n.merchant_id and a.stock_item_id = n.stock_item_id and a.place_code = n.place_code and a.owner_id = n.owner_id
-          and a.condition_code = n.condition_code and a.customs_status = n.customs_status and a.pool_code = n.pool_code
-          and a.on_hand - a.reserved >= n.quantity
-          and (select key_count from covered) = (select count(*) from need)
-        returning a.merchant_id, a.owner_id, a.stock_item_id, a.place_code, a.condition_code, a.customs_status, a.pool_code, n.quantity
+        order by 1, 2, 3, 4, 5, 6, 7 for update of a
     )
-    select * from held
+    update stock_availability a set on_hand = l.on_hand, reserved = l.reserved + l.quantity
+    from locked l
+    where a.merchant_id = l.merchant_id and a.stock_item_id = l.stock_item_id and a.place_code = l.place_code and a.owner_id = l.owner_id
+      and a.condition_code = l.condition_code and a.customs_status = l.customs_status and a.pool_code = l.pool_code
+      and (select count(*) from locked where on_hand - reserved >= quantity) = (select count(*) from need)
+    returning 1
 """
-
-
-async def _take_back(conn: Conn, held: Sequence[Row]) -> None:
-    """Undo a hold that covered only some of its keys because another lane was faster."""
-    await execute(
-        conn,
-        """
-        update stock_availability a set reserved = a.reserved - t.quantity
-        from unnest(%(merchants)s::uuid[], %(items)s::uuid[], %(places)s::text[], %(owners)s::uuid[], %(conditions)s::text[],
-            %(statuses)s::text[], %(pools)s::text[], %(quantities)s::bigint[])
-            as t(merchant_id, stock_item_id, place_code, owner_id, condition_code, customs_status, pool_code, quantity)
-        where a.merchant_id = t.merchant_id and a.stock_item_id = t.stock_item_id and a.place_code = t.place_code and a.owner_id = t.owner_id
-          and a.condition_code = t.condition_code and a.customs_status = t.customs_status and a.pool_code = t.pool_code
-        """,
-        key_columns([StockKey(*row[:7]) for row in held]) | {"quantities": [int(row[7]) for row in held]},
-    )
+# New values come from the locked rows: what the statement first saw may be older, and its sums might break a check that the real ones keep.
 
 
 async def _decide_under_locks(conn: Conn, asks: Sequence[ReservationAsk]) -> list[Reserved]:
@@ -144,6 +127,29 @@ _INSERT = f"""
                              then excluded.open_quantity else -1 end,
         state = 'held', at = excluded.at, expires_at = excluded.expires_at
 """
+
+
+@batch
+async def lock_held(conn: Conn, merchant_ids: Sequence[uuid.UUID], holder_ids: Sequence[uuid.UUID]) -> None:
+    """Lock, in key order, the availability of all that these holders hold or held.
+
+    Whoever holds or gives back in more than one statement, or moves money first, calls this before: orders being placed lock units before
+    balances, and who did it the other way round would wait for them while they wait for him.
+    """
+    await execute(
+        conn,
+        """
+        select 1 from stock_availability a
+        where exists (
+            select 1 from stock_reservation r join unnest(%(merchants)s::uuid[], %(holders)s::uuid[]) as t(merchant_id, holder_id)
+              on r.merchant_id = t.merchant_id and r.holder_id = t.holder_id
+            where a.merchant_id = r.merchant_id and a.stock_item_id = r.stock_item_id and a.place_code = r.place_code and a.owner_id = r.owner_id
+              and a.condition_code = r.condition_code and a.customs_status = r.customs_status and a.pool_code = r.pool_code)
+        order by a.merchant_id, a.stock_item_id, a.place_code, a.owner_id, a.condition_code, a.customs_status, a.pool_code
+        for update of a
+        """,
+        {"merchants": list(merchant_ids), "holders": list(holder_ids)},
+    )
 
 
 _LET_GO = """

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "3f0c7d5be214"
-down_revision: str | None = "958be99922f7"
+down_revision: str | None = "a41c07d9be35"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -39,11 +39,12 @@ class Tokens:
     async def member(self, headers: Mapping[bytes, bytes]) -> StaffMember:
         """Return who asks; raise when nobody does."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        known = self._known.get(token)
+        is_bearer = scheme.lower() == "bearer"
+        known = self._known.get(token) if is_bearer else None
         if known is not None and monotonic_s() < known[0]:
             return known[1]
         member = None
-        if scheme.lower() == "bearer" and token.isascii() and token.isprintable():
+        if is_bearer and token.isascii() and token.isprintable():
             async with self._house.database.reading() as conn:
                 member = await read_token(conn, token, RealClock().now())
         if member is None:

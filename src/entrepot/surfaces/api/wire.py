@@ -1,14 +1,15 @@
 """HTTP as the order API speaks it: bodies within limits, messages checked by type, refusals as problem documents (RFC 9457)."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from entrepot.base.errors import EntrepotError, RefusedInputError, UnavailableError, UnknownReferenceError
-from entrepot.surfaces.api.messages import Problem
+from entrepot.base.errors import EntrepotError, ForbiddenError, RefusedInputError, UnavailableError
+from entrepot.surfaces.api.messages import KEY_PATTERN, LINES_PER_ORDER, Problem
 
 Event = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -19,14 +20,37 @@ Message = TypeVar("Message")
 
 BODY_LIMIT: Final = 256 * 1024
 BODY_PATIENCE_S: Final = 10
-KEY_LIMIT: Final = 64
+_FIELD_LIMIT: Final = 100
+_VALUE_LIMIT: Final = 64
 _JSON: Final = b"application/json"
 _PROBLEM: Final = b"application/problem+json"
 _ENCODER: Final = msgspec.json.Encoder()
+_KEY: Final = re.compile(KEY_PATTERN)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_SAID: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<place>[.\w\[\]]*)`)?", re.DOTALL)
+_STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
+_NAMED: Final = re.compile(r"(?:missing required|unknown) field `(.*)`", re.DOTALL)
+_WORDS: Final = {r"(?!\\n)": "", "`float`": "`integer`", "Invalid enum value": "/openapi.json lists what may be there, it has no"}
+"""What a decoder says of patterns, quantities and codes, and how it is said to programs."""
+_WIRE_NAMES: Final = {
+    "marketplace_code": "marketplace",
+    "to_country_code": "country",
+    "method_code": "payment_method",
+    "has_accepted_risk": "accepts_risk",
+    "request_key": "Idempotency-Key",
+}
+"""What the rules' fields are called in messages."""
 
 
-class UnknownAddressError(UnknownReferenceError):
-    """There is no such address or method here."""
+class MethodNotAllowedError(RefusedInputError):
+    """This address does not answer this method."""
+
+    status = 405
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__("method", method, f"Use {allowed}.")
+        self.allowed = allowed
 
 
 class RequestKeyError(RefusedInputError):
@@ -37,10 +61,26 @@ class MalformedBodyError(RefusedInputError):
     """The body is no valid message; the field says where."""
 
 
+class MalformedIdError(RefusedInputError):
+    """The id is no UUID."""
+
+
 class BodyTooLargeError(RefusedInputError):
     """The body is larger than any order can be."""
 
     status = 413
+
+
+class BodyBrokenOffError(RefusedInputError):
+    """The body ended before it was whole; send it again."""
+
+    status = 400
+
+
+class UnsupportedContentTypeError(RefusedInputError):
+    """The body is no JSON by its content type; messages are."""
+
+    status = 415
 
 
 class BodyTooSlowError(RefusedInputError):
@@ -49,26 +89,54 @@ class BodyTooSlowError(RefusedInputError):
     status = 408
 
 
-async def read_body(receive: Receive) -> bytes:
-    """Return the whole body; raise when it is too large or comes too slowly."""
-    try:
-        async with asyncio.timeout(BODY_PATIENCE_S):
-            body = await _read_until(receive, BODY_LIMIT)
-    except TimeoutError:
-        raise BodyTooSlowError("body", f"not whole after {BODY_PATIENCE_S} s", "Send the whole body at once.") from None
-    if len(body) > BODY_LIMIT:
-        raise BodyTooLargeError("body", f"over {BODY_LIMIT} bytes", "Split the order; one holds 200 lines at most.")
-    return body
+def in_time(receive: Receive) -> Receive:
+    """Return how to receive a body that has to be whole soon; what comes after it, such as the client's going, may take as long as it likes."""
+    until_s = asyncio.get_running_loop().time() + BODY_PATIENCE_S
+    is_whole = False
+
+    async def next_event() -> Event:
+        nonlocal is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(until_s):
+                event = await receive()
+        except TimeoutError:
+            raise BodyTooSlowError("body", f"not whole after {BODY_PATIENCE_S} s", "Send the whole body at once.") from None
+        is_whole = not event.get("more_body", False)
+        return event
+
+    return next_event
 
 
-async def _read_until(receive: Receive, limit: int) -> bytes:
-    """Return the body, or as much of it as is over the limit."""
-    event = await receive()
-    body: bytes = event.get("body", b"")
-    while event.get("more_body", False) and len(body) <= limit:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Return the whole body; raise when it is no JSON by its content type, too large, broken off or too slow."""
+    content_type = headers.get(b"content-type", _JSON)
+    if content_type.partition(b";")[0].strip().lower() != _JSON:
+        raise UnsupportedContentTypeError("Content-Type", content_type[:_VALUE_LIMIT].decode("latin-1"), "Send `Content-Type: application/json`.")
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced[:20]) > BODY_LIMIT:
+        raise _too_large()
+    return await _read_whole(in_time(receive))
+
+
+async def _read_whole(receive: Receive) -> bytes:
+    """Return the body; raise as soon as it is over the limit."""
+    body = b""
+    is_whole = False
+    while not is_whole:
         event = await receive()
+        if event["type"] == "http.disconnect":
+            raise BodyBrokenOffError("body", f"broken off after {len(body)} bytes", "Send the whole body under the same key.")
         body += event.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            raise _too_large()
+        is_whole = not event.get("more_body", False)
     return body
+
+
+def _too_large() -> BodyTooLargeError:
+    return BodyTooLargeError("body", f"over {BODY_LIMIT} bytes", f"Split the order; one holds {LINES_PER_ORDER} lines at most.")
 
 
 def decode(decoder: msgspec.json.Decoder[Message], body: bytes) -> Message:
@@ -76,17 +144,41 @@ def decode(decoder: msgspec.json.Decoder[Message], body: bytes) -> Message:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `")
-        raise MalformedBodyError(place.rstrip("`").removeprefix("$.") or "body", None, f"{said}.") from None
+        raise _malformed(str(error), body) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBodyError("body", None, f"Send one JSON object in UTF-8 ({error}).") from None
 
 
+def _malformed(said: str, body: bytes) -> MalformedBodyError:
+    """Return what is wrong with a message: the field as it is written in the message, its value as JSON, and what was expected."""
+    found = _SAID.fullmatch(said)
+    what, place = (found["what"], found["place"] or "") if found is not None else (said, "")
+    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(place)]
+    if named := _NAMED.search(what):
+        steps.append(named[1])
+    field = "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in steps).removeprefix(".")
+    expected = what[: 2 * _FIELD_LIMIT]
+    for ours, theirs in _WORDS.items():
+        expected = expected.replace(ours, theirs)
+    return MalformedBodyError(field[:_FIELD_LIMIT] or "body", _json_at(body, steps), f"{expected}.")
+
+
+def _json_at(body: bytes, steps: list[str | int]) -> str | None:
+    """Return the beginning of the JSON at a place in a body, or None where nothing is."""
+    raw: bytes | msgspec.Raw = body
+    try:
+        for step in steps:
+            raw = _MEMBERS.decode(raw)[step] if isinstance(step, str) else _ITEMS.decode(raw)[step]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError):
+        return None
+    return bytes(raw)[:_VALUE_LIMIT].decode(errors="replace")
+
+
 def request_key(text: str) -> str:
-    """Return an idempotency key; raise when it is missing, too long or not printable."""
-    if not 1 <= len(text) <= KEY_LIMIT or not text.isascii() or not text.isprintable():
+    """Return an idempotency key; raise when it is missing, too long, not printable, or begins or ends with a space."""
+    if _KEY.match(text) is None:
         raise RequestKeyError(
-            "Idempotency-Key", text[:KEY_LIMIT] or None, "Send a fresh random key, such as a UUID, and the same one when you retry."
+            "Idempotency-Key", text[:_VALUE_LIMIT] or None, "Send a fresh random key, such as a UUID, and the same one when you retry."
         )
     return text
 
@@ -96,7 +188,7 @@ def read_uuid(field: str, text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise MalformedBodyError(field, text[:KEY_LIMIT], "Give a UUID.") from None
+        raise MalformedIdError(field, text[:_VALUE_LIMIT], "Give a UUID.") from None
 
 
 async def send_json(send: Send, status: int, message: msgspec.Struct) -> None:
@@ -105,16 +197,32 @@ async def send_json(send: Send, status: int, message: msgspec.Struct) -> None:
 
 
 async def refuse(send: Send, error: EntrepotError) -> None:
-    """Answer with a problem document; who may try again soon is told when."""
-    value = "" if error.value is None else str(error.value)
-    problem = Problem(f"urn:entrepot:error:{error.code}", error.code, error.title, error.status, error.field, value, error.remedy)
-    headers = [(b"retry-after", b"1")] if isinstance(error, UnavailableError) else []
+    """Answer with a problem document; who may try again soon is told when, who is unknown how to say who they are, who errs about the method which one to use."""
+    headers: list[tuple[bytes, bytes]] = []
+    match error:
+        case UnavailableError():
+            headers = [(b"retry-after", b"1")]
+        case MethodNotAllowedError():
+            headers = [(b"allow", error.allowed.encode())]
+        case ForbiddenError(status=401):
+            headers = [(b"www-authenticate", b"Bearer")]
+        case _:
+            pass
+    problem = problem_of(error, _WIRE_NAMES.get(error.field, error.field))
     await _send(send, error.status, _PROBLEM, _ENCODER.encode(problem), headers)
+
+
+def problem_of(error: EntrepotError, field: str) -> Problem:
+    """Return an error as a problem document about a field."""
+    value = "" if error.value is None else str(error.value)
+    detail = f"{field} is {value}: {error.remedy}" if value else f"{field}: {error.remedy}"
+    return Problem(f"urn:entrepot:error:{error.code}", error.code, error.title, error.status, detail, field, value, error.remedy)
 
 
 async def fail(send: Send) -> None:
     """Answer a failure of ours without telling more than that."""
-    problem = Problem("urn:entrepot:error:internal_error", "internal_error", "The request failed; the operator finds it in the log.", 500)
+    title, remedy = "The request failed; the operator finds it in the log.", "Send the same request with the same key again."
+    problem = Problem("urn:entrepot:error:internal_error", "internal_error", title, 500, remedy, remedy=remedy)
     await _send(send, 500, _PROBLEM, _ENCODER.encode(problem))
 
 

@@ -7,8 +7,11 @@ import structlog
 from litestar import MediaType, Response
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
+from msgspec.structs import asdict
 
 from entrepot.base.errors import EntrepotError
+from entrepot.surfaces.api.messages import Problem
+from entrepot.surfaces.api.wire import problem_of
 from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visitor_of
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
@@ -27,43 +30,45 @@ _REMEDIES: Final = {405: mark("Use the forms of our pages."), 500: mark("Try aga
 _PROBLEM: Final = "application/problem+json"
 
 
-def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[str] | Redirect | Response[dict[str, object]]:
+def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[str] | Redirect | Response[Problem]:
     """Answer with what the error says: field, value and remedy."""
     if isinstance(error, SignInRequiredError) and _wants_page(request) and not _is_fragment(request):
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return Redirect(f"/sign-in?next={quote(path if request.method == 'GET' else '/', safe='')}", status_code=303)
-    return _answer(request, error.status, error.code, error.title, error)
+    return _answer(request, problem_of(error, error.field))
 
 
-def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] | Response[dict[str, object]]:
+def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] | Response[Problem]:
     """Answer an address or method that is not ours, or a parameter that cannot be read."""
     status = 404 if error.status_code == 400 and request.method == "GET" else error.status_code
-    title = mark("There is no such page.") if status == 404 else mark("The request could not be understood.")
-    return _answer(request, status, "not_found" if status == 404 else "refused_request", title, None)
+    code, title = (
+        ("not_found", mark("There is no such page.")) if status == 404 else ("refused_request", mark("The request could not be understood."))
+    )
+    answer = _answer(request, _problem(code, title, status))
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
 
 
-def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[dict[str, object]]:
+def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[Problem]:
     """Answer a failure of ours without telling more than that, and log all of it."""
     structlog.get_logger(__name__).error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-    return _answer(request, 500, "internal_error", mark("The request failed; the operator finds it in the log."), None)
+    return _answer(request, _problem("internal_error", mark("The request failed; the operator finds it in the log."), 500))
 
 
-def _answer(request: WebRequest, status: int, code: str, title: str, error: EntrepotError | None) -> Response[str] | Response[dict[str, object]]:
-    values: dict[str, object] = {
-        "status": status,
-        "headline": _HEADLINES.get(status, mark("That did not work")),
-        "title": title,
-        "field": error.field if error is not None else "",
-        "value": str(error.value) if error is not None and error.value is not None else "",
-        "remedy": error.remedy if error is not None else _REMEDIES.get(status, mark("Check the address, or go back to where you came from.")),
-    }
+def _problem(code: str, title: str, status: int) -> Problem:
+    """Return what is wrong where no field is to blame."""
+    remedy = _REMEDIES.get(status, mark("Check the address, or go back to where you came from."))
+    return Problem(f"urn:entrepot:error:{code}", code, title, status, remedy, remedy=remedy)
+
+
+def _answer(request: WebRequest, problem: Problem) -> Response[str] | Response[Problem]:
+    if not _is_fragment(request) and not _wants_page(request):
+        return Response(problem, status_code=problem.status, media_type=_PROBLEM)
+    values = asdict(problem) | {"headline": _HEADLINES.get(problem.status, mark("That did not work"))}
     if _is_fragment(request):
-        return Response(fill("parts/notice.html", visitor_of(request).language, **values), status_code=status, media_type=MediaType.HTML)
-    if _wants_page(request):
-        return page("error.html", visitor_of(request), values, status)
-    problem = {"type": f"urn:entrepot:error:{code}", "code": code, "title": title, "status": status}
-    problem |= {name: values[name] for name in ("field", "value", "remedy") if values[name]}
-    return Response(problem, status_code=status, media_type=_PROBLEM)
+        return Response(fill("parts/notice.html", visitor_of(request).language, **values), status_code=problem.status, media_type=MediaType.HTML)
+    return page("error.html", visitor_of(request), values, problem.status)
 
 
 def _is_fragment(request: WebRequest) -> bool:
@@ -72,6 +77,7 @@ def _is_fragment(request: WebRequest) -> bool:
 
 
 def _wants_page(request: WebRequest) -> bool:
-    """Tell whether a person's browser asks: whoever names JSON and no HTML gets JSON."""
+    """Tell whether a person's browser asks: whoever names JSON and no HTML gets JSON, and so does who comes as programs do, with a token or a JSON body."""
     accepted = request.headers.get("accept", "")
-    return "text/html" in accepted or "json" not in accepted
+    is_program = "authorization" in request.headers or "json" in request.headers.get("content-type", "")
+    return "text/html" in accepted or not ("json" in accepted or is_program)

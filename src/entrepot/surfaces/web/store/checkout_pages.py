@@ -18,7 +18,7 @@ from entrepot.base.time import at_ms
 from entrepot.catalogue.model import Marketplace, require_marketplace
 from entrepot.customs.resident_id import require_resident_id
 from entrepot.flows.import_year import YearLeft, read_year_left
-from entrepot.flows.order_to_cash import PAY, PlaceAnswer, place_orders, take_payments
+from entrepot.flows.order_to_cash import PAY, PLACED_AGAIN, PlaceAnswer, place_orders, take_payments
 from entrepot.flows.outside import Outside
 from entrepot.orders.basket import BasketLine, merge_baskets, take_from_basket
 from entrepot.orders.model import UnknownOrderError
@@ -176,6 +176,9 @@ async def _place(house: House, visitor: Visitor, wish: Wish) -> PlaceAnswer | En
 
     try:
         answer = await house.database.writing(place)
+        for _ in range(PLACED_AGAIN):
+            if answer.is_outrun:
+                answer = await house.database.writing(place)
     except EntrepotError as error:
         return error
     return answer if answer.refusal is None else answer.refusal
