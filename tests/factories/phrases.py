@@ -38,7 +38,7 @@ AREAS = ("store", "merchant", "floor", "operator")
 
 SHOWN_ENUMS = """
     orders/model.py: OrderState CheckoutState PaymentState PromiseOutcome
-    freight/model.py: ParcelState TrackingState ConsignmentState
+    freight/model.py: ParcelState TrackingState ConsignmentState LegKind
     customs/model.py: DeclarationState DeclarationKind AnswerKind
     books/money/model.py: Phase
     books/stock/model.py: ReservationState

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
@@ -18,6 +19,9 @@ from entrepot.catalogue.model import (
     require_marketplace,
     search_words,
 )
+from entrepot.catalogue.spelling import resembling_word
+
+_CORRECTED_WORDS: Final = 6
 
 
 class SearchHit(Struct, frozen=True):
@@ -39,6 +43,28 @@ class ProductPage(Struct, frozen=True):
     marketplace: Marketplace
     offers: tuple[CompetingOffer, ...]
     featured: CompetingOffer | None
+
+
+class Found(Struct, frozen=True):
+    """What a search found; `corrected` is what was searched instead of words that nothing holds, else empty."""
+
+    hits: tuple[SearchHit, ...]
+    corrected: str
+
+
+async def search_store(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime) -> Found:
+    """Search as `search_offers` does; where nothing holds the words, search for the words that they resemble."""
+    hits = await search_offers(conn, marketplace_code, text, limit, at)
+    words = search_words(text)[:_CORRECTED_WORDS]
+    if hits or not words:
+        return Found(tuple(hits), "")
+    known = await store.list_words(conn)
+    corrected = [resembling_word(word, known) for word in words]
+    if None in corrected or corrected == words:
+        return Found((), "")
+    instead = " ".join(word for word in corrected if word)
+    hits = await search_offers(conn, marketplace_code, instead, limit, at)
+    return Found(tuple(hits), instead if hits else "")
 
 
 async def search_offers(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime) -> list[SearchHit]:

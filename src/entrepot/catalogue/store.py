@@ -418,6 +418,12 @@ async def find_products_containing(conn: Conn, marketplace_code: str, words: Seq
     return [row[0] for row in rows]
 
 
+async def list_words(conn: Conn) -> list[str]:
+    """Return every word that stands in a product's texts, for telling what a misspelt one may mean; read only when a search finds nothing."""
+    rows = await fetch(conn, "select word from ts_stat('select words from product_text') order by word")
+    return [str(row[0]) for row in rows]
+
+
 async def list_live_products(conn: Conn, marketplace_code: str, limit: int, at: datetime) -> list[uuid.UUID]:
     """Return products with a live offer in the marketplace, by category and id, for a store's front page."""
     rows = await fetch(

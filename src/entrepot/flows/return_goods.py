@@ -121,7 +121,7 @@ async def ask_returns(conn: Conn, outside: Outside, wishes: Sequence[ReturnWish]
         if standing:
             answers.append(WishAnswer(wish, "exists", tuple(standing)))
             continue
-        asked, answer = _decide(_without(ground, taken), wish, now)
+        asked, answer = decide_wish(_without(ground, taken), wish, now)
         requests += asked
         answers.append(answer)
         for request in asked:
@@ -153,7 +153,7 @@ def _without(ground: ReturnGround, taken: Mapping[tuple[uuid.UUID, uuid.UUID, in
     return replace(ground, parts=parts)
 
 
-def _decide(ground: ReturnGround, wish: ReturnWish, now: datetime) -> tuple[list[ReturnRequest], WishAnswer]:
+def decide_wish(ground: ReturnGround, wish: ReturnWish, now: datetime) -> tuple[list[ReturnRequest], WishAnswer]:
     """Choose parts for a wish and judge it: all of it or nothing."""
     chosen: list[tuple[ReturnablePart, int]] = []
     for line_no, quantity in wish.units:

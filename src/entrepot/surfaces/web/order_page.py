@@ -5,14 +5,14 @@ import uuid
 from litestar import Response, get
 from litestar.params import FromPath
 
-from entrepot.orders.model import Order, OrderState, UnknownOrderError
+from entrepot.orders.model import Order, UnknownOrderError
 from entrepot.orders.read import read_orders
 from entrepot.surfaces.web.access import BUYERS, HOUSE, MERCHANTS, Visitor, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
-from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.order_view import read_buyer_view, read_full_view
+from entrepot.surfaces.web.order_view import read_full_view
+from entrepot.surfaces.web.order_way import way_of
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import ORDER_WAY
+from entrepot.surfaces.web.store.order_pages import buyer_order_page
 
 
 @get("/orders/{merchant_id:uuid}/{order_id:uuid}", opt=open_to(BUYERS, MERCHANTS, HOUSE))
@@ -21,14 +21,10 @@ async def show_order(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath
     async with house.database.reading() as conn:
         found = await read_orders(conn, [merchant_id], [order_id])
         order = require_own(visitor, found, order_id)
-        if visitor.person_id is not None:
-            view = await read_buyer_view(conn, order, house.registry, visitor.language)
-        else:
-            view = await read_full_view(conn, order, house.registry, visitor.language)
-    template = "buyer_order.html" if visitor.person_id is not None else "order.html"
-    return page(
-        template, visitor, {"view": view, "order": order, "way": buyer_way_of(order.state) if visitor.person_id is not None else way_of(order.state)}
-    )
+        view = await read_full_view(conn, order, house.registry, visitor.language) if visitor.person_id is None else None
+    if view is None:
+        return await buyer_order_page(house, visitor, order)
+    return page("order.html", visitor, {"view": view, "order": order, "way": way_of(order.state)})
 
 
 def require_own(visitor: Visitor, found: list[Order], order_id: uuid.UUID) -> Order:
@@ -37,21 +33,3 @@ def require_own(visitor: Visitor, found: list[Order], order_id: uuid.UUID) -> Or
         if visitor.sees_house or visitor.merchant_id == order.merchant_id or visitor.person_id == order.person_id:
             return order
     raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
-
-
-def buyer_way_of(state: str) -> list[tuple[str, str]]:
-    """Return the steps of an order that concern its buyer: the last one is its arrival."""
-    steps = way_of(state)[: len(ORDER_WAY) - 1]
-    return [*steps[:-1], (steps[-1][0], "done" if state == OrderState.DELIVERED else steps[-1][1])]
-
-
-def way_of(state: str) -> list[tuple[str, str]]:
-    """Return the steps of an order as (label, done, now or open); a cancelled order has come no further than its first step."""
-    codes = [code for code, _ in ORDER_WAY]
-    if state == OrderState.CANCELLED:
-        return [(mark("Placed"), "done"), (mark("Cancelled"), "now")]
-    reached = codes.index(OrderState(state))
-    return [
-        (label, "done" if index < reached or state == OrderState.SETTLED else "now" if index == reached else "open")
-        for index, (_, label) in enumerate(ORDER_WAY)
-    ]

@@ -14,7 +14,7 @@ from entrepot.base.sql import Conn
 from entrepot.catalogue.model import Marketplace
 from entrepot.flows.order_to_cash import quote_checkouts
 from entrepot.flows.outside import Outside
-from entrepot.flows.plan_checkout import CheckoutPlan
+from entrepot.flows.plan_checkout import CheckoutPlan, PlannedLine
 from entrepot.operations.model import Channel, Step
 from entrepot.orders.model import LineAsk, OrderRequest
 from entrepot.parties.people import anonymous_buyer_id
@@ -67,26 +67,41 @@ async def quote_offers(
     """Quote offers in one go; a refusal says why the offer cannot be had there now."""
     requests = [_request(marketplace, ask, now) for ask in asks]
     plans = await quote_checkouts(conn, outside, requests)
-    return [plan if isinstance(plan, EntrepotError) else _quote(plan, outside, now) for plan in plans]
+    return [plan if isinstance(plan, EntrepotError) else quote_of(plan, outside, now) for plan in plans]
 
 
 def _request(marketplace: Marketplace, ask: QuoteAsk, now: datetime) -> OrderRequest:
-    """Return the checkout that a quote asks about; identity and risk notice are taken as given, the checkout will ask for them."""
-    person_id = anonymous_buyer_id(ask.country_code)
+    """Return the checkout of one offer that a quote asks about."""
+    return quote_request(marketplace, [LineAsk(ask.merchant_id, ask.offer_id, ask.quantity)], (ask.country_code, ask.postcode), now)
+
+
+def quote_request(marketplace: Marketplace, lines: Sequence[LineAsk], door: tuple[str, str], now: datetime) -> OrderRequest:
+    """Return the checkout that a quote to a country and postcode asks about; identity and risk notice are taken as given, the checkout will ask for them."""
+    country_code, postcode = door
+    person_id = anonymous_buyer_id(country_code)
+    named = [part for line in lines for part in (line.merchant_id, line.offer_id, line.quantity)]
     return OrderRequest(
         person_id,
-        derived_id("quote", ask.merchant_id, ask.offer_id, ask.quantity, ask.country_code, ask.postcode),
+        derived_id("quote", *named, country_code, postcode),
         "quote",
         marketplace.marketplace_code,
         str(Channel.STORE),
-        ask.country_code,
-        postcode_prefix(ask.postcode),
+        country_code,
+        postcode_prefix(postcode),
         _ANY_METHOD,
-        (LineAsk(ask.merchant_id, ask.offer_id, ask.quantity),),
+        tuple(lines),
         now,
         identity_id=person_id,
         has_accepted_risk=True,
     )
+
+
+def at_door_minor(line: PlannedLine) -> int:
+    """Return the duty and import tax of a line that its carrier collects at the door, as estimated."""
+    if line.assessed is None or line.plan.uses_quota:
+        return 0
+    tax_minor = 0 if line.assessed.is_tax_prepaid or line.tax_on_top_minor else line.assessed.tax_minor
+    return tax_minor + (0 if line.assessed.is_duty_prepaid else line.assessed.duty_minor)
 
 
 def postcode_prefix(postcode: str) -> str:
@@ -95,17 +110,12 @@ def postcode_prefix(postcode: str) -> str:
     return first[:_PREFIX_LENGTH]
 
 
-def _quote(plan: CheckoutPlan, outside: Outside, now: datetime) -> Quote:
-    """Sum a planned checkout up."""
+def quote_of(plan: CheckoutPlan, outside: Outside, now: datetime) -> Quote:
+    """Sum a planned checkout up; where it leaves from several places, the first is told."""
     first = plan.consignments[0]
     network = outside.reference.network
     country_code = plan.request.to_country_code
-    at_door = sum(
-        (0 if line.assessed.is_duty_prepaid else line.assessed.duty_minor)
-        + (0 if line.assessed.is_tax_prepaid or line.tax_on_top_minor else line.assessed.tax_minor)
-        for line in plan.lines
-        if line.assessed is not None and not line.plan.uses_quota
-    )
+    at_door = sum(at_door_minor(line) for line in plan.lines)
     return Quote(
         plan.currency,
         sum(line.goods_minor for line in plan.lines),

@@ -22,7 +22,6 @@ from entrepot.surfaces.web.account_pages import (
     show_new_password,
 )
 from entrepot.surfaces.web.bundles import show_bundle
-from entrepot.surfaces.web.checkout import do_checkout, show_checkout, show_confirmation
 from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
 from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
 from entrepot.surfaces.web.house import provide_house
@@ -34,6 +33,7 @@ from entrepot.surfaces.web.order_page import show_order
 from entrepot.surfaces.web.preferences import keep_preferences, keep_view
 from entrepot.surfaces.web.sign_in import do_enter_code, do_sign_in, do_sign_out, first_page, show_code, show_sign_in
 from entrepot.surfaces.web.stock_pages import show_stock
+from entrepot.surfaces.web.store.pages import STORE_PAGES
 from entrepot.surfaces.web.storefront import choose_store, show_product, show_store
 
 _SECURITY_HEADERS: Final = (
@@ -94,9 +94,7 @@ def routes() -> list[HTTPRouteHandler]:
         choose_store,
         show_store,
         show_product,
-        show_checkout,
-        do_checkout,
-        show_confirmation,
+        *STORE_PAGES,
     ]
 
 

@@ -1,30 +1,39 @@
 """The stores: what is for sale, and one product with its price to the door and its arrival dates."""
 
 import uuid
-from collections import Counter
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Annotated, Final
 
 from litestar import Response, get
+from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect
 from msgspec import Struct
 
+from entrepot.aftersales.policy import policy_on
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
+from entrepot.base.time import on_date
 from entrepot.catalogue.model import CompetingOffer, Marketplace, OfferFacts, require_marketplace
-from entrepot.catalogue.pages import ProductPage, SearchHit, read_product_page, search_offers
+from entrepot.catalogue.pages import ProductPage, SearchHit, read_product_page, search_store
 from entrepot.catalogue.store import find_offers
+from entrepot.flows.import_year import YearLeft, read_year_left
+from entrepot.flows.judge_return import CBEC, STANDARD, return_policies
 from entrepot.flows.outside import Outside
-from entrepot.operations.model import Step
+from entrepot.operations.model import Channel, Step, TaxHandling
 from entrepot.operations.registry import Registry
 from entrepot.orders.model import OfferNotLiveError
+from entrepot.parties.buyers import find_identities
 from entrepot.parties.store import read_merchants
-from entrepot.surfaces.web.access import EVERYBODY, HouseNotReadyError, VisitorDep, WebRequest, open_to, speaking
+from entrepot.surfaces.web.access import EVERYBODY, HouseNotReadyError, Visitor, VisitorDep, WebRequest, choice_cookie, open_to, speaking
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.quotes import Quote, QuoteAsk, quote_offers
 from entrepot.surfaces.web.render import fill, page
+from entrepot.surfaces.web.store.facets import SORTS, Narrowing, facets_of, fits, in_order
+from entrepot.surfaces.web.store.kept_basket import count_basket
+from entrepot.surfaces.web.store.refusals import explain
 
 _MOST_HITS: Final = 120
 _MOST_UNITS: Final = 999
@@ -41,6 +50,26 @@ class Card(Struct, frozen=True):
     sold_by: str
     badge: str
 
+    @property
+    def category_code(self) -> str:
+        """The product's category."""
+        return self.hit.category_code
+
+    @property
+    def origin(self) -> str:
+        """The country that it leaves from, if it can be had now."""
+        return self.quote.place.country_code if self.quote is not None else ""
+
+    @property
+    def arrives_on(self) -> date | None:
+        """The last day on which it should arrive, if it can be had now."""
+        return self.quote.to_on if self.quote is not None else None
+
+    @property
+    def door_minor(self) -> int:
+        """The price to the door, or the price alone where nothing is quoted."""
+        return self.quote.all_in_minor if self.quote is not None else self.hit.featured.price_minor
+
 
 class ShownOffer(Struct, frozen=True):
     """One merchant's offer on a product page."""
@@ -48,6 +77,7 @@ class ShownOffer(Struct, frozen=True):
     offer: CompetingOffer
     sold_by: str
     badge: str
+    serves: str
     needs_identity: bool
     facts: OfferFacts
     quote: Quote | None
@@ -70,32 +100,52 @@ async def choose_store(request: WebRequest, house: HouseDep, visitor: VisitorDep
 
 @get("/store/{store:str}", opt=open_to(EVERYBODY))
 async def show_store(
-    house: HouseDep, visitor: VisitorDep, store: FromPath[str], q: FromQuery[str] = "", category: FromQuery[str] = "", country: FromQuery[str] = ""
+    request: WebRequest,
+    house: HouseDep,
+    visitor: VisitorDep,
+    store: FromPath[str],
+    q: FromQuery[str] = "",
+    country: FromQuery[str] = "",
+    category: FromQuery[str] = "",
+    by: FromQuery[str] = "",
+    origin: FromQuery[str] = "",
+    within: FromQuery[str] = "",
+    sort: FromQuery[str] = "",
 ) -> Response[str]:
-    """Show what a store sells, or what of it matches the words."""
+    """Show what a store sells, or what of it matches the words and wishes; misspelt words find what they resemble."""
     async with house.database.reading() as conn:
         now = await business_now(conn)
         outside = await house.outside.current(conn, now)
         marketplace = require_marketplace(outside.reference.marketplaces, store)
         country = deliverable(marketplace, country)
-        hits = await search_offers(conn, store, q[:200], _MOST_HITS, now)
-        shown = [hit for hit in hits if category in {"", hit.category_code}]
-        asks = [QuoteAsk(hit.featured.merchant_id, hit.featured.offer_id, 1, country) for hit in shown]
+        found = await search_store(conn, store, q[:200], _MOST_HITS, now)
+        asks = [QuoteAsk(hit.featured.merchant_id, hit.featured.offer_id, 1, country) for hit in found.hits]
         quotes = await quote_offers(conn, outside, marketplace, asks, now) if asks else []
-        merchants = await read_merchants(conn, sorted({hit.featured.merchant_id for hit in shown}))
+        merchants = await read_merchants(conn, sorted({hit.featured.merchant_id for hit in found.hits}))
+        basket_count = await count_basket(conn, request, visitor, store)
     cards = [
         Card(hit, _found(quote), merchants[hit.featured.merchant_id].name, badge_of(house.registry, hit.featured.model_code))
-        for hit, quote in zip(shown, quotes, strict=True)
+        for hit, quote in zip(found.hits, quotes, strict=True)
     ]
+    today = on_date(now, marketplace.time_zone)
+    wanted = Narrowing(store, q, country, category, by, origin, within, sort if sort in SORTS else "")
+    kept = [card for card in cards if fits(card, wanted, today)]
     values: dict[str, object] = {
-        "cards": sorted(cards, key=lambda card: card.quote is None),
-        "facets": sorted(Counter(hit.category_code for hit in hits).items()),
-        "hit_count": len(hits),
+        "cards": [kept[place] for place in in_order(kept, wanted.sort)],
+        "facets": facets_of(cards, wanted, today),
+        "wanted": wanted,
+        "sorts": SORTS,
+        "corrected": found.corrected,
         "q": q,
-        "category": category,
+        "basket_count": basket_count,
         **_store_values(outside, marketplace, country),
     }
-    return page("store.html", speaking(visitor, marketplace.languages), values)
+    return page("store.html", speaking(visitor, marketplace.languages), values, cookies=_remembered(request, visitor, store))
+
+
+def _remembered(request: WebRequest, visitor: Visitor, store: str) -> list[Cookie]:
+    """Return the cookie that leads back to the store."""
+    return [] if request.cookies.get(STORE_COOKIE) == store else [choice_cookie(visitor, STORE_COOKIE, store)]
 
 
 @get("/store/{store:str}/products/{product_id:uuid}", opt=open_to(EVERYBODY))
@@ -119,20 +169,44 @@ async def show_product(
         found = await read_product_page(conn, product_id, store, marketplace.languages[0], now)
         offers = await _shown_offers(conn, found, outside, (quantity, country, postcode))
         chosen = choose_offer(offers, found, offer)
+        basket_count = await count_basket(conn, request, visitor, store)
+        year = await _year(conn, outside, visitor, chosen, now)
     visitor = speaking(visitor, marketplace.languages)
     values: dict[str, object] = {
         "found": found,
         "offers": offers,
         "chosen": chosen,
         "quote": chosen.quote if chosen is not None else None,
-        "refusal": chosen.refusal if chosen is not None else None,
+        "refusal": explain(visitor.language, chosen.refusal) if chosen is not None and chosen.refusal is not None else "",
         "quantity": quantity,
+        "basket_count": basket_count,
+        "year": year,
+        "return_days": _return_days(chosen, outside, on_date(now, marketplace.time_zone)),
         "postcode": postcode[:12],
         **_store_values(outside, marketplace, country),
     }
     if "hx-request" in request.headers:
         return Response(fill("parts/quote.html", visitor.language, visitor=visitor, **values), media_type="text/html")
-    return page("product.html", visitor, values)
+    return page("product.html", visitor, values, cookies=_remembered(request, visitor, store))
+
+
+async def _year(conn: Conn, outside: Outside, visitor: Visitor, chosen: ShownOffer | None, now: datetime) -> YearLeft | None:
+    """Return what is left of a known buyer's import year, where the offer counts towards it."""
+    if chosen is None or not chosen.needs_identity or visitor.person_id is None:
+        return None
+    known = await find_identities(conn, [visitor.person_id])
+    if not known:
+        return None
+    return await read_year_left(conn, outside.reference, known[-1].quota_person_id, chosen.facts.marketplace_code, now)
+
+
+def _return_days(chosen: ShownOffer | None, outside: Outside, on: date) -> int | None:
+    """Return within how many days an offer may be sent back, by the policy in force."""
+    if chosen is None:
+        return None
+    is_cbec = outside.reference.registry.plan(chosen.offer.model_code).model.tax_handling is TaxHandling.CBEC
+    policy = policy_on(return_policies(), CBEC if is_cbec else STANDARD, on)
+    return policy.ask_within_days if policy is not None else None
 
 
 def deliverable(marketplace: Marketplace, country: str) -> str:
@@ -182,6 +256,7 @@ async def _shown_offers(conn: Conn, found: ProductPage, outside: Outside, where:
             one,
             merchants[one.merchant_id].name,
             badge_of(registry, one.model_code),
+            str(registry.plan(one.model_code).doer(Step.ANSWER_CUSTOMER, channel=Channel.STORE)),
             registry.plan(one.model_code).needs_identity,
             facts[one.offer_id],
             _found(quote),

@@ -3,6 +3,7 @@ import "htmx.org";
 import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
 import { focusErrors, sendOnChange } from "./parts/forms.js";
+import { foldFacets } from "./parts/facets.js";
 import { startList } from "./parts/list.js";
 import { watchProgress } from "./parts/progress.js";
 import { startScan } from "./parts/scan.js";
@@ -14,6 +15,7 @@ const PARTS = [
   ["time[data-local]", showTime],
   ["[data-feed]", follow],
   ["[data-listing]", startList],
+  ["[data-facets]", foldFacets],
   ["[data-tabs]", startTabs],
   ["[data-toast]", showToast],
   ["[data-progress]", watchProgress],
