@@ -26,6 +26,7 @@ from entrepot.surfaces.web.checkout import do_checkout, show_checkout, show_conf
 from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
 from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
 from entrepot.surfaces.web.house import provide_house
+from entrepot.surfaces.web.merchant.routes import merchant_routes
 from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
 from entrepot.surfaces.web.operations_page import show_operations
 from entrepot.surfaces.web.operator_home import follow_feed, show_operator_home, show_proof
@@ -97,6 +98,7 @@ def routes() -> list[HTTPRouteHandler]:
         show_checkout,
         do_checkout,
         show_confirmation,
+        *merchant_routes(),
     ]
 
 

@@ -4,6 +4,7 @@ import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
 import { focusErrors, sendOnChange } from "./parts/forms.js";
 import { startList } from "./parts/list.js";
+import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
@@ -20,6 +21,7 @@ const PARTS = [
   ["[data-scan]", startScan],
   ["[data-error-summary]", focusErrors],
   ["[data-opens]", openDialog],
+  ["[data-print]", startPrint],
   ["[data-chart]", async (figure) => (await import("./parts/chart.js")).drawChart(figure)],
   ["[data-map]", async (figure) => (await import("./parts/map.js")).drawMap(figure)],
 ];
