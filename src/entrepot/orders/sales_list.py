@@ -100,7 +100,7 @@ async def find_sales(conn: Conn, ask: SalesAsk, limit: int, offset: int) -> Sale
         conn, "select state, count(*) from customer_order where merchant_id = %(merchant)s group by state", {"merchant": ask.merchant_id}
     )
     return SalesPage(
-        [SalesRow(*row[:10], tuple(row[10] or ())) for row in rows],
+        [SalesRow(*row[:10], model_codes=tuple(row[10] or ())) for row in rows],
         sum(int(row[1]) for row in sums),
         sum(int(row[2]) for row in sums),
         [(str(row[0]), int(row[3])) for row in sums],

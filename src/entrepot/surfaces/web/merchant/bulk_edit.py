@@ -38,6 +38,25 @@ _FIELDS: Final[Mapping[str, str]] = {
     "origin": mark("Origin"),
     "origin_country_code": mark("Origin"),
 }
+_FAULTS: Final[Mapping[str, str]] = {
+    "unknown_stock_item": mark("Your catalogue has no such SKU."),
+    "unknown_marketplace": mark("There is no store with this code."),
+    "unknown_model": mark("There is no model with this code."),
+    "row_incomplete": mark("The row lacks what it needs: store and model for an offer, a price for a new one."),
+    "row_twice": mark("Two rows are about the same offer; keep one of them."),
+    "price_malformed": mark("Write the price like 1249.90, without currency and without signs between thousands."),
+    "price_not_positive": mark("Give a price above zero."),
+    "too_many_decimals": mark("The store's currency has fewer decimals."),
+    "unknown_offer_state": mark("Use live, paused or closed, or leave it empty."),
+    "transition_not_allowed": mark("The offer cannot go from its state to this one."),
+    "malformed_hs_code": mark("An HS code has six to ten digits, such as 851762."),
+    "malformed_country": mark("Write the origin as two capital letters, such as CN."),
+    "model_not_opened": mark("This model is not open to you in this store; open it in the settings."),
+    "offer_not_shippable": mark("Goods that cross a border need HS code and origin first."),
+    "electronic_label_missing": mark("This store asks for the text of an electronic label, which rows cannot bring."),
+    "offer_restricted": mark("This country does not admit goods of this category."),
+}
+"""What is wrong with a row, in words that every language has, by the code of its refusal."""
 
 
 @get(BULK, opt=open_to(MERCHANTS))
@@ -174,6 +193,7 @@ def _values(text: str, faults: Sequence[str], plans: Sequence[tuple[RowPlan, lis
         "plans": plans,
         "columns": ", ".join(COLUMNS),
         "fields": _FIELDS,
+        "sayings": _FAULTS,
         "refused": outcomes.count(RowOutcome.REFUSED),
         "changed": outcomes.count(RowOutcome.NEW) + outcomes.count(RowOutcome.CHANGED),
     }

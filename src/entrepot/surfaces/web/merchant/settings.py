@@ -27,7 +27,7 @@ from entrepot.parties.sign_in import hash_password
 from entrepot.parties.store import read_bank_accounts, read_opened_models, read_registrations
 from entrepot.parties.team import list_team
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
-from entrepot.surfaces.web.forms import read_form
+from entrepot.surfaces.web.forms import options, read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.merchant.own import OWNERS, led_to, merchant_of, read_own, request_key, told_by
@@ -80,10 +80,10 @@ class ColleagueForm(Form):
     role = SelectField(
         mark("Role"),
         [InputRequired()],
-        choices=[
+        choices=options(
             (str(StaffRole.MERCHANT_STAFF), mark("Staff: works with orders, listings, stock and messages")),
             (str(StaffRole.MERCHANT_OWNER), mark("Owner: also numbers, models and the team")),
-        ],
+        ),
     )
     first_password = PasswordField(
         mark("First password"),
@@ -175,7 +175,7 @@ async def add_colleague(house: HouseDep, visitor: VisitorDep, form: FormDep) -> 
     try:
         outcome = await house.database.writing(add)
     except LoginTakenError as refusal:
-        sent.login.errors = [refusal.title]
+        sent.login.errors = [mark("Somebody signs in with this login already; choose another.")]
         return await _show(house, visitor, forms, None, refusal.status)
     return led_to(SETTINGS, "colleague" if outcome is Outcome.NEW else "already")
 
@@ -204,10 +204,10 @@ async def _forms(
         stores = (await house.outside.current(conn, await business_now(conn))).reference.marketplaces
     numbers, models = read_form(NumberForm, number, language), read_form(ModelForm, model, language)
     countries = {code for store in stores.values() for code in (store.country_code, *store.destination_codes)}
-    numbers.kind.choices = [(str(kind), language.gettext(_KIND_NAMES[RegistrationKind(kind)])) for kind in _OWN_KINDS]
-    numbers.country.choices = sorted(((code, country(language, code)) for code in countries), key=_second)
-    models.store.choices = [(code, store.name) for code, store in stores.items()]
-    models.model.choices = [(plan.model_code, language.gettext(short_title(plan.model.title))) for plan in house.registry.plans()]
+    numbers.kind.choices = options(*((str(kind), language.gettext(_KIND_NAMES[RegistrationKind(kind)])) for kind in _OWN_KINDS))
+    numbers.country.choices = options(*sorted(((code, country(language, code)) for code in countries), key=_second))
+    models.store.choices = options(*((code, store.name) for code, store in stores.items()))
+    models.model.choices = options(*((plan.model_code, language.gettext(short_title(plan.model.title))) for plan in house.registry.plans()))
     return Forms(numbers, models, read_form(ColleagueForm, colleague, language, {"key": request_key()}))
 
 

@@ -12,7 +12,7 @@ from litestar.response import Redirect
 from wtforms import Form, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Regexp
 
-from entrepot.base.errors import ConflictError, EntrepotError, RefusedInputError, UnknownReferenceError
+from entrepot.base.errors import ConflictError, EntrepotError, UnknownReferenceError
 from entrepot.base.money import Money
 from entrepot.base.sql import Conn
 from entrepot.flows.choose_units import CancelOutcome
@@ -21,11 +21,11 @@ from entrepot.flows.outside import Outside
 from entrepot.flows.ship_by import Decline, DeclineAnswer, decline_consignments
 from entrepot.flows.ship_figures import WAITING
 from entrepot.freight.cards import RateRequest
-from entrepot.freight.model import ConsignmentKey
+from entrepot.freight.model import ConsignmentKey, TrackingNumberTakenError
 from entrepot.freight.read import read_consignments
 from entrepot.operations.model import Role
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, actor_of, open_to
-from entrepot.surfaces.web.forms import read_form
+from entrepot.surfaces.web.forms import options, read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, merchant_of
@@ -72,7 +72,7 @@ class ConfirmForm(Form):
 class DeclineForm(Form):
     """Why a consignment is not sent."""
 
-    reason = SelectField(mark("Reason"), [InputRequired(mark("Choose why you cannot send it."))], choices=list(REASONS))
+    reason = SelectField(mark("Reason"), [InputRequired(mark("Choose why you cannot send it."))], choices=options(*REASONS))
 
 
 @get("/merchant/ship/{consignment_id:uuid}", opt=open_to(MERCHANTS))
@@ -90,12 +90,9 @@ async def confirm_ship(house: HouseDep, visitor: VisitorDep, form: FormDep, cons
     number = str(sent.tracking_number.data).replace(" ", "").upper()
     try:
         outcome = await _ship(house, visitor, consignment_id, str(sent.carrier.data), number)
-    except RefusedInputError as refusal:
-        sent.tracking_number.errors = [refusal.title]
-        return await _show(house, visitor, consignment_id, sent, None, 422)
-    except ConflictError as refusal:
-        sent.tracking_number.errors = [refusal.title]
-        return await _show(house, visitor, consignment_id, sent, None, 409)
+    except TrackingNumberTakenError as refusal:
+        sent.tracking_number.errors = [mark("Another parcel has this number already; read it on the label again.")]
+        return await _show(house, visitor, consignment_id, sent, None, refusal.status)
     return led_to(QUEUE, "confirmed" if outcome is ConfirmOutcome.NEW else "already")
 
 
@@ -151,7 +148,7 @@ async def _confirm_form(house: House, visitor: Visitor, sent: MultiDict[str] | N
     async with house.database.reading() as conn:
         outside = await house.outside.current(conn, await business_now(conn))
     form = read_form(ConfirmForm, sent, visitor.language, first)
-    form.carrier.choices = [(code, words(visitor.language, code)) for code in sorted(outside.carriers)]
+    form.carrier.choices = options(*((code, words(visitor.language, code)) for code in sorted(outside.carriers)))
     return form
 
 

@@ -18,7 +18,7 @@ from entrepot.parties.commands import file_kyc
 from entrepot.parties.model import INBOUND_GATE, PAYOUT_GATE, TAX_REGISTRATION_KINDS, KycCase, KycFiling, KycState, Outcome, listing_gate
 from entrepot.parties.store import read_bank_accounts, read_kyc_cases, read_opened_models, read_registrations
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
-from entrepot.surfaces.web.forms import read_form
+from entrepot.surfaces.web.forms import options, read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.merchant.own import OWNERS, led_to, merchant_of, read_own, told_by
@@ -87,9 +87,8 @@ async def _form(house: House, visitor: Visitor, sent: FormDep | None) -> FilingF
     form = read_form(FilingForm, sent, visitor.language)
     _ = visitor.language.gettext
     codes = sorted({store for _merchant, store, _model in opened} or set(stores))
-    form.gate.choices = [(gate, _(title)) for gate, title in _GATES.items()] + [
-        (listing_gate(code), _("Listing in %(store)s", store=code)) for code in codes
-    ]
+    gates = [*((gate, _(title)) for gate, title in _GATES.items()), *((listing_gate(code), _("Listing in %(store)s", store=code)) for code in codes)]
+    form.gate.choices = options(*gates)
     return form
 
 
