@@ -68,7 +68,7 @@ DESK: Final = (
     Group(
         mark("Money"),
         (
-            Entry("merchant-money", mark("Balance and payouts"), "/merchant/money", _COIN, MERCHANTS),
+            Entry("merchant-money", mark("Balance"), "/merchant/money", _COIN, MERCHANTS),
             Entry("merchant-fees", mark("Fees"), "/merchant/fees", _PERCENT, MERCHANTS),
             Entry("postings", mark("Money book"), "/postings", _BOOK, MERCHANTS),
         ),

@@ -1,7 +1,8 @@
 """Every fee of a merchant, and each with its rule, the rule's source, and the inputs it was computed from."""
 
 import uuid
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Final
 
 from litestar import Response, get
@@ -12,7 +13,9 @@ from msgspec.structs import replace
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.books.money.read import read_order_entries
 from entrepot.orders.read import read_orders
+from entrepot.settlement.fees import FeeCard
 from entrepot.settlement.merchant_lists import FeeKey, FeesAsk, find_fees, list_fee_codes, read_fee
+from entrepot.settlement.model import ANY, is_in_force
 from entrepot.settlement.rates_store import read_rule_cards
 from entrepot.settlement.store import StoredFee
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to
@@ -99,12 +102,17 @@ async def show_fee(
     store = orders[0].marketplace_code if orders else ""
     values: dict[str, object] = {
         "fee": fee,
-        "cards": [one for one in cards if one.marketplace_code in {store, "*"}] or cards,
+        "cards": _in_force(cards, store, fee.charged_at.date()) or cards,
         "order": orders[0] if orders else None,
         "entries": [one for one in entries if one.account_code == f"fee.{fee.line.fee_code}"],
         "merchant_id": merchant_id,
     }
     return page("merchant/fee.html", visitor, values)
+
+
+def _in_force(cards: Sequence[FeeCard], store: str, on: date) -> list[FeeCard]:
+    """Return the cards of a rule that held for a store on the day of the fee."""
+    return [one for one in cards if one.marketplace_code in {store, ANY} and is_in_force(on, one.effective_from, one.effective_to)]
 
 
 def _order_id(text: str) -> uuid.UUID | None:

@@ -67,14 +67,14 @@ INVOICES: Final = Listing(
     "invoices",
     f"{MONEY}/invoices",
     (
-        Column("number", mark("Number"), is_sortable=True),
+        Column("number", mark("Invoice number"), is_sortable=True),
         Column("kind", mark("Kind"), Kind.WORDS),
         Column("issued", mark("Issued"), Kind.TIME, is_sortable=True),
         Column("net", mark("Net"), Kind.MONEY),
         Column("tax", mark("Tax"), Kind.MONEY),
         Column("gross", mark("Gross"), Kind.MONEY, is_sortable=True),
     ),
-    (Filter("q", mark("Number")), Filter("kind", mark("Any kind"), tuple((str(kind), plain_words(kind)) for kind in InvoiceKind))),
+    (Filter("q", mark("Invoice number")), Filter("kind", mark("Any kind"), tuple((str(kind), plain_words(kind)) for kind in InvoiceKind))),
     sort="-issued",
 )
 

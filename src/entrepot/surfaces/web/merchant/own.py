@@ -40,6 +40,16 @@ _DONE: Final[Mapping[str, tuple[str, str]]] = {
 }
 """What a page says when a form led back to it, by a code in the address."""
 
+SPOKEN: Final = (
+    *(mark("Receipt"), mark("Deliver"), mark("Ship"), mark("Pick"), mark("Pack"), mark("Stow"), mark("Count"), mark("Word"), mark("Grade")),
+    *(mark("Sale"), mark("Release"), mark("Shipment"), mark("Declaration"), mark("Label bought"), mark("Size tier"), mark("Percent")),
+    *(mark("Percent of price"), mark("Per item"), mark("Per order"), mark("Per contact"), mark("Pass through"), mark("Weight step")),
+    *(mark("Share of fee"), mark("Seen"), mark("Derived"), mark("Demo"), mark("Band"), mark("Tier"), mark("Category"), mark("Price")),
+    *(mark("Order units"), mark("Weight g"), mark("Unit"), mark("Cost"), mark("Confirm shipment"), mark("Post message"), mark("Open thread")),
+    *(mark("Cancel units"), mark("Decline consignment"), mark("Declare stock")),
+)
+"""What causes of moves, bases and inputs of fees and commands are called: codes in the books that no enumeration lists."""
+
 
 def merchant_of(visitor: Visitor) -> uuid.UUID:
     """Return the merchant that the visitor works for."""

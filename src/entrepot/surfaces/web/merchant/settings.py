@@ -57,7 +57,7 @@ class NumberForm(Form):
     kind = SelectField(mark("Kind of number"), [InputRequired()], choices=[])
     country = SelectField(mark("Country"), [InputRequired()], choices=[])
     number = StringField(
-        mark("Number"),
+        mark("Registration number"),
         [InputRequired(), Length(3, 40), Regexp(r"^[A-Za-z0-9 ./\-]+$", message=mark("Use letters, digits, blanks, points, slashes and hyphens."))],
     )
 

@@ -101,6 +101,7 @@ async def _show(house: House, visitor: Visitor, sent: FilingForm | None, told: t
         "items": sorted(items, key=_rank),
         "done": done,
         "cases": cases,
+        "gates": {one.gate: _gate_name(visitor.language, one.gate) for one in cases},
         "form": sent or await _form(house, visitor, None),
         "may_file": visitor.role in OWNERS,
         "told": told,
@@ -167,6 +168,13 @@ def _check(language: Language, gate: str, title: str, cases: Sequence[KycCase]) 
     notes = {"done": mark("approved"), "waiting": mark("we look at your documents"), "open": mark("file your documents")}
     note = case.reason if case is not None and state == "rejected" else language.gettext(notes[state])
     return Item(language.gettext(title), state, note, "#file", language.gettext("File"))
+
+
+def _gate_name(language: Language, gate: str) -> str:
+    """Return what a check is called."""
+    if gate in _GATES:
+        return language.gettext(_GATES[gate])
+    return language.gettext("Listing in %(store)s", store=gate.removeprefix(listing_gate("")))
 
 
 def _rank(item: Item) -> int:

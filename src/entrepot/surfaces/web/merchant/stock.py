@@ -48,7 +48,7 @@ LIST: Final = Listing(
         Column("status", mark("Customs"), Kind.WORDS, is_optional=True),
         Column("on_hand", mark("On hand"), Kind.NUMBER, is_sortable=True),
         Column("reserved", mark("Reserved"), Kind.NUMBER, is_sortable=True),
-        Column("free", mark("Free"), Kind.NUMBER, is_sortable=True),
+        Column("free", mark("Free units"), Kind.NUMBER, is_sortable=True),
         Column("inbound", mark("Inbound"), Kind.NUMBER, is_sortable=True),
     ),
     (Filter("q", mark("SKU, item or place")), Filter("standing", mark("Any standing"), (("out", mark("Nothing free")), ("some", mark("In stock"))))),
