@@ -188,7 +188,7 @@ def _values(text: str, faults: Sequence[str], plans: Sequence[tuple[RowPlan, lis
     """Return what the page shows."""
     outcomes = [plan.outcome for plan, _ in plans]
     return {
-        "text": text,
+        "rows_text": text,
         "faults": faults,
         "plans": plans,
         "columns": ", ".join(COLUMNS),
