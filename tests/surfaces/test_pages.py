@@ -129,7 +129,9 @@ def test_a_wrong_password_is_told_and_five_are_enough(client):
 
 def posting_paths():
     """Return the forms that a buyer may send; those of others are asked by their own roles in the access matrix."""
-    return sorted({path for handler in routes() if "POST" in handler.http_methods and StaffRole.BUYER in audience_of(handler) for path in handler.paths})
+    return sorted(
+        {path for handler in routes() if "POST" in handler.http_methods and StaffRole.BUYER in audience_of(handler) for path in handler.paths}
+    )
 
 
 def test_there_are_forms():
