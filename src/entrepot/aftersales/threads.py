@@ -105,6 +105,22 @@ async def list_waiting_threads(conn: Conn, merchant_id: uuid.UUID, limit: int) -
     return await _with_messages(conn, merchant_id, rows)
 
 
+async def list_latest_threads(conn: Conn, merchant_id: uuid.UUID, limit: int) -> list[Thread]:
+    """Return a merchant's threads that were written to last, the latest first; a thread without a message counts from its opening."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_HEAD} from thread h
+        left join lateral (
+            select max(m.at) as at from message m where m.merchant_id = h.merchant_id and m.thread_id = h.thread_id
+        ) as last on true
+        where h.merchant_id = %(merchant)s order by coalesce(last.at, h.opened_at) desc, h.thread_id limit %(limit)s
+        """,
+        {"merchant": merchant_id, "limit": limit},
+    )
+    return await _with_messages(conn, merchant_id, rows)
+
+
 async def pick_waiting_threads(conn: Conn, merchant_ids: Sequence[uuid.UUID], thread_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     """Return those of these threads whose last message is a buyer's that needs an answer."""
     rows = await fetch(

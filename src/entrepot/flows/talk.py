@@ -74,7 +74,7 @@ async def say(conn: Conn, outside: Outside, says: Sequence[Say], actor: Actor, n
     """
     if not says:
         return []
-    answerers = await _answerers(conn, outside.reference, [one.order_key for one in says])
+    answerers = await read_answerers(conn, outside.reference, [one.order_key for one in says])
     heard = [one for one in says if one.order_key in answerers and one.author_role in {AuthorRole.BUYER, *answerers[one.order_key]}]
     keys = [ThreadKey(one.merchant_id, one.order_id, one.topic_code) for one in heard]
     threads = dict(zip([id(one) for one in heard], await open_threads(conn, keys, now, actor) if keys else [], strict=True))
@@ -108,7 +108,7 @@ def _said(one: Say, message: Message | None, posted: Posted | None, answerers: t
     return Said(one, outcome, message.thread_id, message.message_id, answerers[0], due_at)
 
 
-async def _answerers(conn: Conn, reference: Reference, keys: Sequence[OrderKey]) -> dict[OrderKey, tuple[AuthorRole, ...]]:
+async def read_answerers(conn: Conn, reference: Reference, keys: Sequence[OrderKey]) -> dict[OrderKey, tuple[AuthorRole, ...]]:
     """Return who may answer the customers of orders, the one that the plan names first."""
     wanted = sorted(set(keys))
     merchant_ids, order_ids = [key[0] for key in wanted], [key[1] for key in wanted]

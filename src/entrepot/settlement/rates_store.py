@@ -161,6 +161,17 @@ async def read_fee_card(conn: Conn, fee_code: str, marketplace_code: str, rule_v
     return _card(row) if row else None
 
 
+async def read_rule_cards(conn: Conn, fee_code: str, rule_version: str) -> list[FeeCard]:
+    """Return every card of a rule version of a fee, for whoever asks why a fee is what it is: its marketplaces, models and classes of product."""
+    rows = await fetch(
+        conn,
+        f"""select {", ".join(_CARD_FIELDS)} from fee_rate where rule_version = %(version)s and fee_code = %(fee)s
+           order by marketplace_code, model_code, variant_code, effective_from""",
+        {"version": rule_version, "fee": fee_code},
+    )
+    return [_card(row) for row in rows]
+
+
 async def read_fee_cards(conn: Conn, marketplace_code: str, on: date) -> list[FeeCard]:
     """Return every card of a marketplace in force on a day, also switched-off ones, for the rate-card page."""
     rows = await fetch(

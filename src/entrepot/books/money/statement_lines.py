@@ -32,6 +32,66 @@ class BalancePart(Struct, frozen=True):
     entry_count: int
 
 
+class BalanceEntry(Struct, frozen=True):
+    """One entry behind a sum of a statement: the posting that holds it, when, of which order, and the part that it is."""
+
+    posting_id: uuid.UUID
+    at: datetime
+    order_id: uuid.UUID | None
+    part: BalancePart
+
+
+_PARTS: Final = """
+    with touched as (
+        select p.merchant_id, p.posting_id, p.kind, p.at, p.order_id, m.currency
+        from money_posting p
+        join (select distinct merchant_id, posting_id, currency from money_entry where account_code = %(merchant)s) m
+          on m.merchant_id = p.merchant_id and m.posting_id = p.posting_id
+        where p.at >= %(since)s and p.at < %(until)s and p.phase in ('posted', 'post') and p.kind <> %(payout)s
+          and (%(only)s::uuid is null or p.merchant_id = %(only)s) and (%(currency)s::text is null or m.currency = %(currency)s)
+    ), released as (
+        select t.merchant_id, t.order_id, t.currency, t.at, (
+            select max(q.at) from money_posting q
+            where q.merchant_id = t.merchant_id and q.order_id = t.order_id and q.kind = %(release)s and q.at < t.at) as last_at
+        from touched t where t.kind = %(release)s
+    ), parts as (
+        select t.merchant_id, t.currency, t.kind, e.account_code, e.amount_minor, t.posting_id, t.at, t.order_id
+        from touched t join money_entry e on e.merchant_id = t.merchant_id and e.posting_id = t.posting_id and e.currency = t.currency
+        where e.account_code <> %(merchant)s and not (t.kind = %(release)s and e.account_code = %(reserved)s)
+        union all
+        select r.merchant_id, r.currency, p.kind, e.account_code, e.amount_minor, p.posting_id, p.at, p.order_id
+        from released r
+        join money_posting p on p.merchant_id = r.merchant_id and p.order_id = r.order_id and p.kind <> %(release)s
+         and p.phase in ('posted', 'post') and p.at <= r.at and (r.last_at is null or p.at > r.last_at)
+        join money_entry e on e.merchant_id = p.merchant_id and e.posting_id = p.posting_id and e.currency = r.currency
+        where e.account_code <> %(reserved)s
+          and exists (select from money_entry h where h.merchant_id = p.merchant_id and h.posting_id = p.posting_id
+                      and h.account_code = %(reserved)s and h.currency = r.currency)
+          and not exists (select from money_entry m where m.merchant_id = p.merchant_id and m.posting_id = p.posting_id
+                          and m.account_code = %(merchant)s)
+    )
+"""
+
+
+def _bound(since: datetime, until: datetime, only: uuid.UUID | None, currency: str | None) -> dict[str, object]:
+    """Return what the parts are asked with: of one merchant and currency, or of all."""
+    names = {"merchant": MERCHANT, "reserved": RESERVED, "release": RELEASE, "payout": PAYOUT}
+    return {"since": since, "until": until, "only": only, "currency": currency, **names}
+
+
+async def read_balance_entries(conn: Conn, merchant_id: uuid.UUID, currency: str, since: datetime, until: datetime) -> list[BalanceEntry]:
+    """Return every entry that changed one balance in a closed period, as `read_balance_parts` sums them, earliest first."""
+    rows = await fetch(
+        conn,
+        f"""
+        {_PARTS}
+        select merchant_id, currency, kind, account_code, amount_minor, posting_id, at, order_id from parts order by at, posting_id, account_code
+        """,
+        _bound(since, until, merchant_id, currency),
+    )
+    return [BalanceEntry(row[5], row[6], row[7], BalancePart(row[0], str(row[1]), str(row[2]), str(row[3]), int(row[4]), 1)) for row in rows]
+
+
 async def read_balance_parts(conn: Conn, since: datetime, until: datetime) -> list[BalancePart]:
     """Return by kind and account what changed merchants' balances in a closed period, payouts left out; debits and credits stay apart.
 
@@ -39,39 +99,13 @@ async def read_balance_parts(conn: Conn, since: datetime, until: datetime) -> li
     """
     rows = await fetch(
         conn,
-        """
-        with touched as (
-            select p.merchant_id, p.posting_id, p.kind, p.at, p.order_id, m.currency
-            from money_posting p
-            join (select distinct merchant_id, posting_id, currency from money_entry where account_code = %(merchant)s) m
-              on m.merchant_id = p.merchant_id and m.posting_id = p.posting_id
-            where p.at >= %(since)s and p.at < %(until)s and p.phase in ('posted', 'post') and p.kind <> %(payout)s
-        ), released as (
-            select t.merchant_id, t.order_id, t.currency, t.at, (
-                select max(q.at) from money_posting q
-                where q.merchant_id = t.merchant_id and q.order_id = t.order_id and q.kind = %(release)s and q.at < t.at) as last_at
-            from touched t where t.kind = %(release)s
-        ), parts as (
-            select t.merchant_id, t.currency, t.kind, e.account_code, e.amount_minor
-            from touched t join money_entry e on e.merchant_id = t.merchant_id and e.posting_id = t.posting_id and e.currency = t.currency
-            where e.account_code <> %(merchant)s and not (t.kind = %(release)s and e.account_code = %(reserved)s)
-            union all
-            select r.merchant_id, r.currency, p.kind, e.account_code, e.amount_minor
-            from released r
-            join money_posting p on p.merchant_id = r.merchant_id and p.order_id = r.order_id and p.kind <> %(release)s
-             and p.phase in ('posted', 'post') and p.at <= r.at and (r.last_at is null or p.at > r.last_at)
-            join money_entry e on e.merchant_id = p.merchant_id and e.posting_id = p.posting_id and e.currency = r.currency
-            where e.account_code <> %(reserved)s
-              and exists (select from money_entry h where h.merchant_id = p.merchant_id and h.posting_id = p.posting_id
-                          and h.account_code = %(reserved)s and h.currency = r.currency)
-              and not exists (select from money_entry m where m.merchant_id = p.merchant_id and m.posting_id = p.posting_id
-                              and m.account_code = %(merchant)s)
-        )
+        f"""
+        {_PARTS}
         select merchant_id, currency, kind, account_code, sum(amount_minor)::bigint, count(*)::int
         from parts group by merchant_id, currency, kind, account_code, amount_minor > 0
         order by merchant_id, currency, kind, account_code, 5 desc
         """,
-        {"since": since, "until": until, "merchant": MERCHANT, "reserved": RESERVED, "release": RELEASE, "payout": PAYOUT},
+        _bound(since, until, None, None),
     )
     return [BalancePart(row[0], str(row[1]), str(row[2]), str(row[3]), int(row[4]), int(row[5])) for row in rows]
 

@@ -33,6 +33,15 @@ _BOOK: Final = "M4 4h9.5A2.5 2.5 0 0 1 16 6.5V16H6a2 2 0 0 1-2-2ZM7.5 8h5M7.5 11
 _MATRIX: Final = "M3.5 4h13v12h-13ZM3.5 8h13M8 4v12"
 _SHOP: Final = "M4 8v8h12V8M3 8l1.5-4h11L17 8a2.3 2.3 0 0 1-4.6 0 2.3 2.3 0 0 1-4.7 0A2.3 2.3 0 0 1 3 8Z"
 _PARTS: Final = "M3.5 3.5h5v5h-5ZM11.5 3.5h5v5h-5ZM3.5 11.5h5v5h-5ZM14 11v6M11 14h6"
+_PARCEL: Final = "M2.5 6h9v8h-9ZM11.5 9h3.3l2.7 2.7V14h-6M5.5 14a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3ZM14 14a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3Z"
+_TALK: Final = "M3.5 4h13v9.5H9L5.5 16.5v-3h-2ZM7 7.5h6M7 10h4"
+_TAG: Final = "M3.5 3.5h6l7 7-6 6-7-7ZM7 6.9h.1"
+_COIN: Final = "M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14ZM12.5 7.8C12 6.9 11.1 6.5 10 6.5c-1.4 0-2.5.7-2.5 1.8 0 2.4 5 1 5 3.4 0 1.1-1.1 1.8-2.5 1.8-1.2 0-2.2-.5-2.6-1.4M10 5.3v9.4"
+_PERCENT: Final = "M15 5 5 15M6.5 4.5a2 2 0 1 0 0 4 2 2 0 0 0 0-4ZM13.5 11.5a2 2 0 1 0 0 4 2 2 0 0 0 0-4Z"
+_LIST: Final = "M8 5.5h9M8 10h9M8 14.5h9M3 5.5l1.2 1.2L6 4.5M3 10l1.2 1.2L6 9M3 14.5l1.2 1.2L6 13.5"
+_GEAR: Final = (
+    "M10 7.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6ZM10 3v2M10 15v2M3 10h2M15 10h2M5 5l1.5 1.5M13.5 13.5 15 15M15 5l-1.5 1.5M6.5 13.5 5 15"
+)
 _LOCK: Final = "M5 9h10v7.5H5ZM7 9V6.5a3 3 0 0 1 6 0V9M10 12v1.8"
 
 DESK: Final = (
@@ -40,9 +49,35 @@ DESK: Final = (
         "",
         (
             Entry("home", mark("Home"), "/operator", _HOME, HOUSE),
-            Entry("orders", mark("Orders"), "/orders", _ORDERS, HOUSE | MERCHANTS),
-            Entry("stock", mark("Stock"), "/stock", _STOCK, HOUSE | MERCHANTS),
-            Entry("postings", mark("Money book"), "/postings", _BOOK, BOOKS),
+            Entry("orders", mark("Orders"), "/orders", _ORDERS, HOUSE),
+            Entry("stock", mark("Stock"), "/stock", _STOCK, HOUSE),
+            Entry("postings", mark("Money book"), "/postings", _BOOK, BOOKS - MERCHANTS),
+            Entry("merchant-home", mark("Home"), "/merchant", _HOME, MERCHANTS),
+            Entry("merchant-ship", mark("To ship"), "/merchant/ship", _PARCEL, MERCHANTS),
+            Entry("merchant-orders", mark("Orders"), "/merchant/orders", _ORDERS, MERCHANTS),
+            Entry("merchant-messages", mark("Messages"), "/merchant/messages", _TALK, MERCHANTS),
+        ),
+    ),
+    Group(
+        mark("Selling"),
+        (
+            Entry("merchant-listings", mark("Listings"), "/merchant/listings", _TAG, MERCHANTS),
+            Entry("merchant-stock", mark("Stock"), "/merchant/stock", _STOCK, MERCHANTS),
+        ),
+    ),
+    Group(
+        mark("Money"),
+        (
+            Entry("merchant-money", mark("Balance"), "/merchant/money", _COIN, MERCHANTS),
+            Entry("merchant-fees", mark("Fees"), "/merchant/fees", _PERCENT, MERCHANTS),
+            Entry("postings", mark("Money book"), "/postings", _BOOK, MERCHANTS),
+        ),
+    ),
+    Group(
+        mark("Business"),
+        (
+            Entry("merchant-start", mark("Getting started"), "/merchant/start", _LIST, MERCHANTS),
+            Entry("merchant-settings", mark("Settings"), "/merchant/settings", _GEAR, MERCHANTS),
         ),
     ),
     Group(

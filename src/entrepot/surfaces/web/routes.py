@@ -25,6 +25,7 @@ from entrepot.surfaces.web.bundles import show_bundle
 from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
 from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
 from entrepot.surfaces.web.house import provide_house
+from entrepot.surfaces.web.merchant.routes import merchant_routes
 from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
 from entrepot.surfaces.web.operations_page import show_operations
 from entrepot.surfaces.web.operator_home import follow_feed, show_operator_home, show_proof
@@ -95,6 +96,7 @@ def routes() -> list[HTTPRouteHandler]:
         show_store,
         show_product,
         *STORE_PAGES,
+        *merchant_routes(),
     ]
 
 

@@ -38,7 +38,7 @@ _FIRST_PAGES: Final[Mapping[StaffRole | None, str]] = {
     StaffRole.AGENT: "/orders",
     StaffRole.WAREHOUSE: "/operations",
     StaffRole.STOREFRONT: "/store",
-    **dict.fromkeys((StaffRole(role) for role in MERCHANT_ROLES), "/orders"),
+    **dict.fromkeys((StaffRole(role) for role in MERCHANT_ROLES), "/merchant"),
 }
 
 

@@ -5,6 +5,7 @@ import { follow } from "./parts/feed.js";
 import { focusErrors, sendOnChange } from "./parts/forms.js";
 import { foldFacets } from "./parts/facets.js";
 import { startList } from "./parts/list.js";
+import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
@@ -22,6 +23,7 @@ const PARTS = [
   ["[data-scan]", startScan],
   ["[data-error-summary]", focusErrors],
   ["[data-opens]", openDialog],
+  ["[data-print]", startPrint],
   ["[data-chart]", async (figure) => (await import("./parts/chart.js")).drawChart(figure)],
   ["[data-map]", async (figure) => (await import("./parts/map.js")).drawMap(figure)],
 ];

@@ -1,0 +1,4 @@
+// Buttons that print the page.
+export function startPrint(button) {
+  button.addEventListener("click", () => window.print());
+}
