@@ -18,6 +18,7 @@ class ScanKind(StrEnum):
     PICK = "pick"
     PACK = "pack"
     HAND_OVER = "hand_over"
+    UNDO = "undo"
 
 
 class ScanOutcome(StrEnum):

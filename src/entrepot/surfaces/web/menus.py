@@ -33,6 +33,7 @@ _BOOK: Final = "M4 4h9.5A2.5 2.5 0 0 1 16 6.5V16H6a2 2 0 0 1-2-2ZM7.5 8h5M7.5 11
 _MATRIX: Final = "M3.5 4h13v12h-13ZM3.5 8h13M8 4v12"
 _SHOP: Final = "M4 8v8h12V8M3 8l1.5-4h11L17 8a2.3 2.3 0 0 1-4.6 0 2.3 2.3 0 0 1-4.7 0A2.3 2.3 0 0 1 3 8Z"
 _PARTS: Final = "M3.5 3.5h5v5h-5ZM11.5 3.5h5v5h-5ZM3.5 11.5h5v5h-5ZM14 11v6M11 14h6"
+_FLOOR: Final = "M3 17V7.5L10 4l7 3.5V17M6 17v-6h8v6M6 14h8"
 _LOCK: Final = "M5 9h10v7.5H5ZM7 9V6.5a3 3 0 0 1 6 0V9M10 12v1.8"
 
 DESK: Final = (
@@ -42,6 +43,7 @@ DESK: Final = (
             Entry("home", mark("Home"), "/operator", _HOME, HOUSE),
             Entry("orders", mark("Orders"), "/orders", _ORDERS, HOUSE | MERCHANTS),
             Entry("stock", mark("Stock"), "/stock", _STOCK, HOUSE | MERCHANTS),
+            Entry("floor", mark("Warehouse floor"), "/floor", _FLOOR, FLOOR),
             Entry("postings", mark("Money book"), "/postings", _BOOK, BOOKS),
         ),
     ),

@@ -25,6 +25,7 @@ from entrepot.surfaces.web.bundles import show_bundle
 from entrepot.surfaces.web.checkout import do_checkout, show_checkout, show_confirmation
 from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
 from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
+from entrepot.surfaces.web.floor.routes import floor_routes
 from entrepot.surfaces.web.house import provide_house
 from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
 from entrepot.surfaces.web.operations_page import show_operations
@@ -97,6 +98,7 @@ def routes() -> list[HTTPRouteHandler]:
         show_checkout,
         do_checkout,
         show_confirmation,
+        *floor_routes(),
     ]
 
 

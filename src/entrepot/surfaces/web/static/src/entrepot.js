@@ -2,13 +2,15 @@
 import "htmx.org";
 import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
-import { focusErrors, sendOnChange } from "./parts/forms.js";
+import { chooseWhole, focusErrors, sendOnChange, takeFocus } from "./parts/forms.js";
 import { startList } from "./parts/list.js";
 import { watchProgress } from "./parts/progress.js";
+import { announce, toggleSounds } from "./parts/said.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
 import { showTime } from "./parts/times.js";
-import { showToast } from "./parts/toast.js";
+import { say } from "./parts/says.js";
+import { showToast, tell } from "./parts/toast.js";
 
 const PARTS = [
   ["time[data-local]", showTime],
@@ -18,6 +20,11 @@ const PARTS = [
   ["[data-toast]", showToast],
   ["[data-progress]", watchProgress],
   ["[data-scan]", startScan],
+  ["[data-said]", announce],
+  ["[data-focus]", takeFocus],
+  ["[data-whole]", chooseWhole],
+  ["[data-sounds]", toggleSounds],
+  ["[data-print]", (button) => button.addEventListener("click", () => window.print())],
   ["[data-error-summary]", focusErrors],
   ["[data-opens]", openDialog],
   ["[data-chart]", async (figure) => (await import("./parts/chart.js")).drawChart(figure)],
@@ -32,6 +39,7 @@ function dress(root) {
 }
 
 document.addEventListener("change", sendOnChange);
+for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(failure, () => tell(say("failed"), "danger"));
 document.addEventListener("click", (event) => {
   for (const open of document.querySelectorAll("details[data-closes][open]")) if (!open.contains(event.target)) open.open = false;
 });
