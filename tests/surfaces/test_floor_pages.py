@@ -58,34 +58,47 @@ def said(page):
 def test_debug(client):
     print(sign_on(client).url)
     page = send(client, "/floor/receive", do="scan", code=str(PLAN)[-8:] + ".1")
-    open('/tmp/pf.html','w').write(page)
+    open("/tmp/pf.html", "w").write(page)
     print(said(page))
-    page = send(client, RECEIVE, page, do="scan", code="ARIA-HEADPHONES"); print(said(page))
-    page = send(client, RECEIVE, page, do="count", line=1, good=5, damaged=1, reason="wet"); print(said(page))
-    page = send(client, RECEIVE, page, do="undo"); print(said(page))
-    page = send(client, RECEIVE, page, do="count", line=1, good=12, damaged=0, reason=""); print(said(page))
+    page = send(client, RECEIVE, page, do="scan", code="ARIA-HEADPHONES")
+    print(said(page))
+    page = send(client, RECEIVE, page, do="count", line=1, good=5, damaged=1, reason="wet")
+    print(said(page))
+    page = send(client, RECEIVE, page, do="undo")
+    print(said(page))
+    page = send(client, RECEIVE, page, do="count", line=1, good=12, damaged=0, reason="")
+    print(said(page))
     page = client.get("/floor/stow").text
-    page = send(client, "/floor/stow", page, do="scan", code="ARIA-HEADPHONES"); print(said(page)); print(re.search(r'now-bin">(.*?)<', page)[1])
+    page = send(client, "/floor/stow", page, do="scan", code="ARIA-HEADPHONES")
+    print(said(page))
+    print(re.search(r'now-bin">(.*?)<', page)[1])
     take = re.search(r'name="take" value="(.*?)"', page)[1]
-    page = send(client, "/floor/stow", page, do="scan", take=take, quantity=12, code="A-01"); print(said(page))
+    page = send(client, "/floor/stow", page, do="scan", take=take, quantity=12, code="A-01")
+    print(said(page))
     last = re.search(r'name="last" value="(.*?)"', page)[1]
-    page = send(client, "/floor/stow", page, do="undo", last=last); print(said(page))
-    page = send(client, "/floor/pick", do="next"); print(said(page))
-    open('/tmp/pf.html','w').write(page)
+    page = send(client, "/floor/stow", page, do="undo", last=last)
+    print(said(page))
+    page = send(client, "/floor/pick", do="next")
+    print(said(page))
+    open("/tmp/pf.html", "w").write(page)
     path = re.search(r'action="(/floor/pick/[^"]+)"', page)[1]
     for code in ("B-09", "A-01", "X", "ARIA-HEADPHONES", "A-02", "PEBBLE-EARBUDS"):
-        page = send(client, path, page, do="scan", code=code, **({"at": m[1]} if (m := re.search(r'name="at" value="(.+?)"', page)) else {})); print(code, said(page))
+        page = send(client, path, page, do="scan", code=code, **({"at": m[1]} if (m := re.search(r'name="at" value="(.+?)"', page)) else {}))
+        print(code, said(page))
     page = client.get("/floor/pack").text
     path = re.search(r'href="(/floor/pack/[^"]+)"', page)[1]
     page = client.get(path).text
     for code in ("ARIA-HEADPHONES", "WRONG", "ARIA-HEADPHONES", "ARIA-HEADPHONES", "PEBBLE-EARBUDS", "CLOSE"):
-        page = send(client, path, page, do="scan", code=code); print(code, said(page))
-    open('/tmp/pf.html','w').write(page)
+        page = send(client, path, page, do="scan", code=code)
+        print(code, said(page))
+    open("/tmp/pf.html", "w").write(page)
     for paper in re.findall(r'href="(/floor/papers/[^"]+)"', page):
         print(paper, client.get(paper).status_code)
     print(client.get(paper.replace("label.zpl", "label.pdf")).status_code, client.get(paper).text[:300])
     number = re.search(r"<code>([A-Z0-9]{8,})</code>", page)[1]
-    page = send(client, "/floor/hand-over", do="scan", code=number); print(said(page))
+    page = send(client, "/floor/hand-over", do="scan", code=number)
+    print(said(page))
     path = re.search(r'action="(/floor/hand-over/[^"]+)"', page)[1]
-    page = send(client, path, page, do="leave"); print(said(page))
+    page = send(client, path, page, do="leave")
+    print(said(page))
     print(client.get(re.search(r'href="(/floor/manifests/[^"]+)"', page)[1]).status_code)

@@ -63,7 +63,7 @@ async def read_workplaces(conn: Conn, member: StaffMember, known: Collection[str
     if member.role is StaffRole.OPERATOR:
         return sorted(known)
     rows = await fetch(conn, "select place_code from staff_workplace where staff_id = %(staff)s order by place_code", {"staff": member.staff_id})
-    own = dict.fromkeys([member.place_code, *(str(row[0]) for row in rows)])
+    own = dict.fromkeys([member.place_code or "", *(str(row[0]) for row in rows)])
     return [place for place in own if place in known]
 
 

@@ -19,6 +19,7 @@ class ScanKind(StrEnum):
     PACK = "pack"
     HAND_OVER = "hand_over"
     UNDO = "undo"
+    PROBLEM = "problem"
 
 
 class ScanOutcome(StrEnum):

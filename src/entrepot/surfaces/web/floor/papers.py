@@ -1,6 +1,7 @@
 """The papers of a parcel: label on the screen, as PDF and for label printers, and the customs form where one was declared."""
 
 import asyncio
+import re
 import uuid
 from typing import Final
 
@@ -19,6 +20,8 @@ from entrepot.surfaces.web.house import House, HouseDep
 from entrepot.surfaces.web.words import words
 
 _GOODS: Final = "Goods"
+_SIZED: Final = re.compile(r'^.*?<svg width="(\d+)" height="(\d+)"', re.DOTALL)
+"""How the library begins its drawing: a size in place of a view that scales."""
 
 
 @get("/floor/papers/{merchant_id:uuid}/{parcel_id:uuid}", opt=open_to(FLOOR))
@@ -29,7 +32,7 @@ async def show_papers(house: HouseDep, visitor: VisitorDep, merchant_id: FromPat
     shown: dict[str, object] = {
         "values": values,
         "label": label,
-        "barcode": Markup(code128_svg(label.tracking_number)),  # noqa: S704 -- drawn here from a tracking number
+        "barcode": Markup(_SIZED.sub(r'<svg viewBox="0 0 \1 \2"', code128_svg(label.tracking_number), count=1)),  # noqa: S704 -- drawn here
         "address": f"/floor/papers/{merchant_id}/{parcel_id}",
     }
     return floor_page("floor/papers.html", shift, Said(), shown)

@@ -147,7 +147,7 @@ async def _scanned(conn: Conn, shift: Shift, now: Stop, form: MultiDict[str], co
     at = form.get("at", "")
     if at != now.bin_code:
         if code.upper().removeprefix("BIN:") == now.bin_code.upper():
-            return Answer(Said("note", _("Right bin.")), now.bin_code)
+            return Answer(Said(OK, _("Right bin.")), now.bin_code)
         return Answer(Said(STOP, _("Wrong bin. You are at %(code)s, go to %(bin)s.", code=code, bin=now.bin_code)))
     goods = await read_goods(conn, shift.visitor.language, [(now.task.order.merchant_id, now.task.stock_item_id)])
     if not goods[now.task.stock_item_id].is_called(code):
