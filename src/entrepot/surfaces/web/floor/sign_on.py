@@ -15,12 +15,18 @@ from entrepot.sourcing.model import Place
 from entrepot.surfaces.web.access import FLOOR, FormDep, Visitor, VisitorDep, inside, open_to, require_member
 from entrepot.surfaces.web.floor.shift import STATIONS, Said, Shift, at_work, floor_page, workable_places
 from entrepot.surfaces.web.house import House, HouseDep, business_now
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import page
 from entrepot.warehouse.at_place import list_deliveries, list_to_stow
 from entrepot.warehouse.model import WorkState
 from entrepot.warehouse.readers import count_work_by_state, read_bench_queue
 
 _MOST = 500
+_TITLES = (
+    mark("The account does not work at this place; a manager adds the place to it."),
+    mark("A station is named with at most twenty letters, digits and hyphens; scan its sign again."),
+)
+"""What signing on may refuse, as its errors say it, so that the catalogues hold it."""
 
 
 class Task(Struct, frozen=True):
