@@ -146,3 +146,14 @@ STATIONS: Final[Sequence[tuple[str, str, str, str]]] = (
     ("board", mark("Board"), mark("What must leave when, and how fast it moves"), "/floor/board"),
 )
 """What can be done on a floor: code, name, what it is for, address."""
+
+TOLD: Final = (
+    mark("Start picking"),
+    mark("Pick order"),
+    mark("Pack order"),
+    mark("Set apart"),
+    mark("Report problem"),
+    mark("Problem reported"),
+    mark("Changed mind"),
+)
+"""What timelines and the bench say of the floor's acts, facts and of why goods come back: codes in words, so that the catalogues hold them."""
