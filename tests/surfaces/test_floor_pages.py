@@ -231,6 +231,14 @@ def test_an_order_is_picked_packed_and_handed_over(client, house):
     assert number not in client.get("/floor/hand-over").text
 
 
+def test_two_pickers_get_two_orders_and_each_goes_on_with_its_own(client, fresh):
+    sign_on(fresh, login="operator")
+    paths = [re.search(r'action="(/floor/pick/[^"]+)"', send(one, "/floor/pick", do="next"))[1] for one in (client, fresh, client, fresh)]
+    assert len(set(paths)) == 2
+    assert paths[:2] == paths[2:]
+    assert said(walk(fresh, fresh.get(paths[1]).text))[0] == "ok"
+
+
 def test_what_is_not_there_is_closed_and_paid_back(client, house):
     walking = send(client, "/floor/pick", do="next")
     path = re.search(r'action="(/floor/pick/[^"]+)"', walking)[1]

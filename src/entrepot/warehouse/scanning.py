@@ -20,6 +20,7 @@ class ScanKind(StrEnum):
     HAND_OVER = "hand_over"
     UNDO = "undo"
     PROBLEM = "problem"
+    START = "start"
 
 
 class ScanOutcome(StrEnum):

@@ -25,10 +25,11 @@ from entrepot.warehouse.readers import QueueEntry, read_queue
 from entrepot.warehouse.scan import record_scans
 from entrepot.warehouse.scanning import Scan, ScanKind, ScanOutcome
 from entrepot.warehouse.store_floor import read_expiries, read_pick_sequences
-from entrepot.warehouse.trail import read_trail, values_of
+from entrepot.warehouse.trail import read_trail, read_trails, values_of
 from entrepot.warehouse.undo import Undo
 
 _MOST: Final = 30
+_MOST_TRIES: Final = 5
 SHORT_REASONS: Final = (
     ("not_there", mark("Not there")),
     ("damaged", mark("Damaged")),
@@ -80,18 +81,21 @@ async def begin_pick(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Res
         _ = visitor.language.gettext
         code, place = code_of(form), shift.place.place_code
         if form.get("do") == "next" or is_word(code, NEXT_WORD):
-            waiting = [*await read_queue(conn, place, WorkState.PICKING, 1), *await read_queue(conn, place, WorkState.QUEUED, 1)]
+            waiting = [*await _open_to(conn, shift), *await read_queue(conn, place, WorkState.QUEUED, _MOST_TRIES)]
         else:
             waiting = [one for one in await find_work(conn, shift, code) if one.state in {WorkState.QUEUED, WorkState.PICKING}]
-        if not waiting:
-            text = _("%(code)s is no order that waits to be picked here.", code=code) if code else _("Nothing waits to be picked.")
-            return await _list_page(conn, shift, Said(STOP if code else "note", text))
-        entry = waiting[0]
-        if entry.state is WorkState.QUEUED:
-            (done,) = await start_picks(conn, shift.outside, [entry.order], shift.actor, shift.now)
-            if done.state == WorkState.SHORT:
-                return await _list_page(conn, shift, Said(STOP, _("No bin holds what this order needs. It is closed and the buyer is told.")))
-        return await _walk_page(conn, shift, entry.order, Answer(Said()))
+        for entry in waiting:
+            if entry.state is WorkState.QUEUED:
+                (done,) = await start_picks(conn, shift.outside, [entry.order], shift.actor, shift.now)
+                if done.state == WorkState.SHORT:
+                    return await _list_page(conn, shift, Said(STOP, _("No bin holds what this order needs. It is closed and the buyer is told.")))
+                if done.outcome is not StepOutcome.DONE:
+                    continue
+            subject = (entry.order.merchant_id, entry.order.fulfilment_order_id)
+            await record_scans(conn, [tick(shift, form, ScanKind.START, subject, "")])
+            return await _walk_page(conn, shift, entry.order, Answer(Said()))
+        text = _("%(code)s is no order that waits to be picked here.", code=code) if code else _("Nothing waits to be picked.")
+        return await _list_page(conn, shift, Said(STOP if code else "note", text))
 
     return await writing(house, visitor, begin)
 
@@ -139,6 +143,19 @@ async def scan_pick(
         return await _walk_page(conn, shift, ref, answer)
 
     return await writing(house, visitor, step)
+
+
+async def _open_to(conn: Conn, shift: Shift) -> list[QueueEntry]:
+    """Return the orders in picking that the session began itself, or nobody: what another picker walks with is left to that one."""
+    picking = await read_queue(conn, shift.place.place_code, WorkState.PICKING, _MOST)
+    refs = [one.order for one in picking]
+    trails = await read_trails(conn, shift.place.place_code, [one.merchant_id for one in refs], [one.fulfilment_order_id for one in refs])
+    own: list[QueueEntry] = []
+    for one in picking:
+        trail = trails.get((one.order.merchant_id, one.order.fulfilment_order_id), [])
+        began = [scan.key.device_code for scan in trail if scan.kind is ScanKind.START]
+        own += [one] if not began or began[-1] == shift.device else []
+    return own
 
 
 async def _scanned(conn: Conn, shift: Shift, now: Stop, form: MultiDict[str], code: str) -> Answer:
