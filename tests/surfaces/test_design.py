@@ -136,6 +136,7 @@ def test_the_page_can_be_turned_round(visit, size):
         *(("operator", path) for path in ("/operator", "/orders", "/stock", "/postings", "/operations", "/me", "/search?q=zzz")),
         *(("", path) for path in ("/store/GB", "/sign-in", "/forgotten", "/nowhere")),
         ("buyer-gb", "/orders"),
+        ("warehouse", "/floor/sign-on"),
     ],
 )
 def test_other_pages_have_no_serious_fault(visit, login, path):

@@ -177,6 +177,33 @@ async def list_returns(conn: Conn, merchant_id: uuid.UUID, states: Sequence[Retu
     return list((await _with_lines(conn, rows)).values())
 
 
+async def list_returns_at(conn: Conn, place_code: str, states: Sequence[ReturnState], limit: int) -> list[Return]:
+    """Return the returns in these states that go to a place, what arrived first, then the longest asked for."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_HEAD} from return_request r where r.place_code = %(place)s and r.state = any(%(states)s)
+        order by r.state <> 'received', r.asked_at, r.rma_id limit %(limit)s
+        """,
+        {"place": place_code, "states": [str(state) for state in states], "limit": limit},
+    )
+    return list((await _with_lines(conn, rows)).values())
+
+
+async def find_returns_at(conn: Conn, place_code: str, code: str, order_ids: Sequence[uuid.UUID]) -> list[Return]:
+    """Return the returns to a place with this id or these last digits of it, or of these orders, newest first."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_HEAD} from return_request r where r.place_code = %(place)s
+          and (r.rma_id::text = %(code)s or right(r.rma_id::text, 8) = %(code)s or r.order_id = any(%(orders)s::uuid[]))
+        order by r.asked_at desc, r.rma_id limit 5
+        """,
+        {"place": place_code, "code": code.strip().lower(), "orders": list(order_ids)},
+    )
+    return list((await _with_lines(conn, rows)).values())
+
+
 async def count_returns(conn: Conn, merchant_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, dict[ReturnState, int]]:
     """Return for each merchant the number of returns by state."""
     rows = await fetch(

@@ -176,6 +176,21 @@ async def read_stock_items(conn: Conn, merchant_ids: Sequence[uuid.UUID], stock_
     return {row[0]: NewStockItem(*row[1:]) for row in rows}
 
 
+async def find_items_called(conn: Conn, code: str, limit: int) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """Return (merchant, item) of the stock items with this SKU, or of a product with this GTIN, whoever's they are."""
+    rows = await fetch(
+        conn,
+        """
+        select s.merchant_id, s.stock_item_id from stock_item s where upper(s.sku) = %(code)s
+        union
+        select s.merchant_id, s.stock_item_id from product p join stock_item s on s.product_id = p.product_id where p.gtin = %(code)s
+        order by 1, 2 limit %(limit)s
+        """,
+        {"code": code.strip().upper(), "limit": limit},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 async def list_stock_items(conn: Conn, merchant_id: uuid.UUID) -> list[NewStockItem]:
     """Return a merchant's stock items, by SKU."""
     rows = await fetch(conn, f"select {_ITEM_COLUMNS} from stock_item where merchant_id = %(merchant)s order by sku", {"merchant": merchant_id})

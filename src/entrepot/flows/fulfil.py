@@ -43,7 +43,7 @@ from entrepot.freight.model import (
     ShipmentConfirmation,
 )
 from entrepot.freight.ports import LabelAnswer, LabelBought, LabelOrder
-from entrepot.freight.read import Consignment, read_consignments, read_parcels_of_consignments
+from entrepot.freight.read import Consignment, Parcel, read_consignments, read_parcels_of_consignments
 from entrepot.freight.ship import create_parcels, hand_over_parcels, merchant_confirms
 from entrepot.operations.model import FeeCode, FeeTrigger, Role
 from entrepot.orders.model import Allocation, Line
@@ -75,15 +75,15 @@ async def pick_and_pack(conn: Conn, outside: Outside, queue: Sequence[QueueEntry
     entries = {entry.order: entry for entry in queue}
     refs = list(entries)
     records = await read_line_records(conn, refs)
-    stock = await _read_stock(conn, [(one.order.merchant_id, one.stock_item_id, entries[one.order].place_code) for one in records])
+    stock = await read_bin_stock(conn, [(one.order.merchant_id, one.stock_item_id, entries[one.order].place_code) for one in records])
     measures = await measure_units(conn, [one.order.merchant_id for one in records], [one.stock_item_id for one in records])
     work = await pick_pack_and_stage(conn, refs, stock, measures, now)
     await post_floor_moves(conn, work.moves)
-    await _make_parcels(conn, outside, work, entries, now)
+    await make_parcels(conn, outside, work, entries, now)
     return work.steps
 
 
-async def _read_stock(conn: Conn, keys: Sequence[tuple[uuid.UUID, uuid.UUID, str]]) -> list[StockInBin]:
+async def read_bin_stock(conn: Conn, keys: Sequence[tuple[uuid.UUID, uuid.UUID, str]]) -> list[StockInBin]:
     """Return what the book holds in bins of these (merchant, item, place)."""
     held = await read_locations(conn, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys])
     return [
@@ -103,7 +103,7 @@ async def _read_stock(conn: Conn, keys: Sequence[tuple[uuid.UUID, uuid.UUID, str
     ]
 
 
-async def _make_parcels(conn: Conn, outside: Outside, work: PackWork, entries: dict[OrderRef, QueueEntry], now: datetime) -> None:
+async def make_parcels(conn: Conn, outside: Outside, work: PackWork, entries: dict[OrderRef, QueueEntry], now: datetime) -> None:
     """Make one labelled parcel of each packed order; a removal or transfer without a consignment needs none."""
     packed: dict[OrderRef, PackedParcel] = {parcel.order: parcel for parcel in work.parcels}
     steps = [step for step in work.steps if step.outcome is StepOutcome.DONE and step.order in packed and entries[step.order].consignment_id]
@@ -149,11 +149,10 @@ async def hand_over(conn: Conn, outside: Outside, refs: Sequence[OrderRef], acto
         for step in done
     }
     await post_floor_moves(conn, shipped.moves, eaten)
-    parcels = await _parcels_of(conn, done)
-    manifests = {place: derived_id("manifest", place, now) for place in {step.place_code for step in done}}
     places = {(step.order.merchant_id, step.order.fulfilment_order_id): step.place_code for step in done}
+    parcels = [(parcel, places[parcel.merchant_id, parcel.consignment_id]) for parcel in await _parcels_of(conn, done)]
     _, recorded = await hand_over_parcels(
-        conn, [HandOver(key[0], parcel_id, places[key], manifests[places[key]], now) for key, parcel_id in parcels.items()]
+        conn, [HandOver(one.merchant_id, one.parcel_id, place, manifest_id_of(place, one.carrier_code, now), now) for one, place in parcels]
     )
     left = await with_lines(conn, [change for change in recorded.parcels if change.state is ParcelState.HANDED_OVER])
     await record_shipments(conn, outside, left, now)
@@ -161,11 +160,15 @@ async def hand_over(conn: Conn, outside: Outside, refs: Sequence[OrderRef], acto
     return left
 
 
-async def _parcels_of(conn: Conn, steps: Sequence[OrderStep]) -> dict[tuple[uuid.UUID, uuid.UUID], uuid.UUID]:
-    """Return the parcel of each consignment that is about to leave."""
+def manifest_id_of(place_code: str, carrier_code: str, at: datetime) -> uuid.UUID:
+    """Return the id of the manifest of what a carrier takes from a place at an instant."""
+    return derived_id("manifest", place_code, carrier_code, at)
+
+
+async def _parcels_of(conn: Conn, steps: Sequence[OrderStep]) -> list[Parcel]:
+    """Return the parcels of consignments that are about to leave."""
     keys = [ConsignmentKey(step.order.merchant_id, step.order.fulfilment_order_id) for step in steps]
-    parcels = await read_parcels_of_consignments(conn, keys)
-    return {(one.merchant_id, one.consignment_id): one.parcel_id for one in parcels if one.state is ParcelState.LABELLED}
+    return [one for one in await read_parcels_of_consignments(conn, keys) if one.state is ParcelState.LABELLED]
 
 
 # -- the merchant's own floor ----------------------------------------------------------------------------------------

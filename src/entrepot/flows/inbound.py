@@ -27,8 +27,10 @@ from entrepot.warehouse.close import close_plans
 from entrepot.warehouse.depart import depart_plans
 from entrepot.warehouse.inbound import Liability, NewPlan, PlanRef, PlanStep
 from entrepot.warehouse.model import Recorded, StepOutcome
-from entrepot.warehouse.receive import DockScan, receive_units
-from entrepot.warehouse.stow import StowScan, read_stow_needs, stow_units
+from entrepot.warehouse.receive import DockResult, DockScan, receive_units
+from entrepot.warehouse.scanning import ScanOutcome
+from entrepot.warehouse.stow import StowResult, StowScan, read_stow_needs, stow_units
+from entrepot.warehouse.undo import Undo, UndoWork, undo_last
 
 BILL_RECEIPTS = "bill_receipts"
 
@@ -63,12 +65,15 @@ async def depart(conn: Conn, refs: Sequence[PlanRef], now: datetime) -> None:
     await post_floor_moves(conn, work.moves)
 
 
-async def receive(conn: Conn, scans: Sequence[DockScan], actor: Actor, now: datetime) -> None:
-    """Book what was scanned at docks, good and damaged."""
+async def receive(conn: Conn, scans: Sequence[DockScan], actor: Actor, now: datetime) -> list[DockResult]:
+    """Book what was scanned at docks, good and damaged, and tell what became of each scan."""
     work = await receive_units(conn, scans)
     await post_floor_moves(conn, work.moves)
-    seen = sorted({(scan.merchant_id, scan.plan_id) for scan in scans})
-    await write_acts(conn, [Act(merchant_id, plan_id, "receive_units", now, actor) for merchant_id, plan_id in seen])
+    notes: dict[tuple[uuid.UUID, uuid.UUID], list[str]] = {}
+    for scan in scans:
+        notes.setdefault((scan.merchant_id, scan.plan_id), []).extend([f"{scan.damaged} damaged: {scan.reason}"] if scan.reason else [])
+    await write_acts(conn, [Act(*key, "receive_units", now, actor, "; ".join(told)) for key, told in sorted(notes.items())])
+    return work.results
 
 
 async def stow_needs(conn: Conn, refs: Sequence[PlanRef], merchant_ids: Sequence[uuid.UUID], item_ids: Sequence[uuid.UUID]) -> list[StowNeed]:
@@ -76,12 +81,24 @@ async def stow_needs(conn: Conn, refs: Sequence[PlanRef], merchant_ids: Sequence
     return await read_stow_needs(conn, refs, await measure_units(conn, merchant_ids, item_ids))
 
 
-async def stow(conn: Conn, scans: Sequence[StowScan], now: datetime) -> None:
-    """Book what was put into bins: from now on it may be promised."""
+async def stow(conn: Conn, scans: Sequence[StowScan], now: datetime) -> list[StowResult]:
+    """Book what was put into bins: from now on it may be promised; tell what became of each scan."""
     work = await stow_units(conn, scans)
     await post_floor_moves(conn, work.moves)
     seen = sorted({(scan.merchant_id, scan.plan_id) for scan in scans})
     await write_facts(conn, [Fact(merchant_id, plan_id, "units_stowed", now) for merchant_id, plan_id in seen])
+    return work.results
+
+
+async def undo_scan(conn: Conn, ask: Undo, actor: Actor, now: datetime) -> UndoWork:
+    """Take a device's last scan back with a reverse posting; units that went on meanwhile stay where they are."""
+    work = await undo_last(conn, ask)
+    await post_floor_moves(conn, work.moves)
+    if work.undone is not None and work.outcome is ScanOutcome.NEW:
+        await write_acts(
+            conn, [Act(ask.scan.merchant_id, ask.scan.subject_id, "undo_scan", now, actor, f"{work.undone.kind}: {work.undone.content}")]
+        )
+    return work
 
 
 async def close(conn: Conn, refs: Sequence[PlanRef], actor: Actor, now: datetime) -> list[PlanStep]:

@@ -34,6 +34,7 @@ from entrepot.parties.model import (
 from entrepot.parties.people import AddressDetails, IdentityClaim, NewAddress, NewBuyer, PersonalDetails
 from entrepot.parties.sealing import Keyring
 from entrepot.parties.sign_in import create_staff, hash_password
+from entrepot.parties.workplaces import Workplace, add_workplaces
 
 DEMO: Final = Actor(ActorKind.PROGRAM, "demo", "operator")
 """The program that fills a database with the demo's parties."""
@@ -114,6 +115,7 @@ class DemoSignIn(Struct, frozen=True):
     merchant: str | None = None
     person: str | None = None
     place_code: str | None = None
+    more_places: tuple[str, ...] = ()
 
 
 class SeedParties(Struct, frozen=True):
@@ -261,3 +263,4 @@ async def _load_sign_ins(conn: Conn, seed: SeedParties, at: datetime) -> None:
         for row in seed.sign_ins
     ]
     await create_staff(conn, staff, at)
+    await add_workplaces(conn, [Workplace(derived_id("demo_staff", row.login), place) for row in seed.sign_ins for place in row.more_places])

@@ -236,6 +236,30 @@ WEB_SESSION = declare_table(
     Index("web_session_staff_id_ix", "staff_id"),
 )
 
+STAFF_WORKPLACE = declare_table(
+    "staff_workplace",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("staff_id", Uuid, nullable=False),
+    Column("place_code", Text, nullable=False),
+    PrimaryKeyConstraint("staff_id", "place_code"),
+    ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),
+)
+
+FLOOR_SIGN_ON = declare_table(
+    "floor_sign_on",
+    TableClass.LOCAL,
+    _OWNER,
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("staff_id", Uuid, nullable=False),
+    Column("place_code", Text, nullable=False),
+    Column("station_code", Text, nullable=False),
+    Column("signed_on_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("token_hash"),
+    ForeignKeyConstraint(["token_hash"], ["web_session.token_hash"]),
+    Index("floor_sign_on_place_ix", "place_code"),
+)
+
 SECOND_FACTOR = declare_table(
     "second_factor",
     TableClass.LOCAL,

@@ -4,9 +4,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.warehouse.model import FREE, NO_LOT, SELLABLE, BinZone, Goods, LineCount, OrderRef, PickTask, WorkLine, bin_spot
 
@@ -100,6 +102,39 @@ def allocate_bins(lines: Sequence[WorkLine], stock: Sequence[StockInBin], order:
     return Allocation(tasks, shorts)
 
 
+def without_directed(stock: Sequence[StockInBin], tasks: Sequence[PickTask]) -> list[StockInBin]:
+    """Return the stock less what pickers are on their way to take, so that two of them are never sent for the same unit."""
+    sent: dict[tuple[object, ...], int] = {}
+    for task in tasks:
+        key = (
+            task.order.merchant_id,
+            task.owner_id,
+            task.stock_item_id,
+            task.place_code,
+            task.spot_code,
+            task.lot_code,
+            task.condition_code,
+            task.customs_status,
+        )
+        sent[key] = sent.get(key, 0) + task.quantity
+    left: list[StockInBin] = []
+    for row in stock:
+        key = (
+            row.merchant_id,
+            row.owner_id,
+            row.stock_item_id,
+            row.place_code,
+            row.spot_code,
+            row.lot_code,
+            row.condition_code,
+            row.customs_status,
+        )
+        taken = min(sent.get(key, 0), row.quantity)
+        sent[key] = sent.get(key, 0) - taken
+        left += [replace(row, quantity=row.quantity - taken)] if row.quantity > taken else []
+    return left
+
+
 def take_back(available: Sequence[tuple[PickTask, int]], quantity: int) -> list[tuple[PickTask, int]]:
     """Choose from which tasks of a line (each with its units) units go back, the last task first; returns each chosen task with its units."""
     chosen: list[tuple[PickTask, int]] = []
@@ -139,12 +174,25 @@ class BinContent(Struct, frozen=True):
     unit_volume_mm3: int
 
 
+class StowReason(StrEnum):
+    """Why a bin is proposed."""
+
+    SAME_LOT = "same_lot"
+    EMPTY_BIN = "empty_bin"
+    ROOM_LEFT = "room_left"
+    NO_ROOM = "no_room"
+
+
+_REASONS: Final = (StowReason.SAME_LOT, StowReason.EMPTY_BIN, StowReason.ROOM_LEFT)
+
+
 class StowChoice(Struct, frozen=True):
-    """Units of a need and the bin they go to; no bin means that no bin of the place has room."""
+    """Units of a need and the bin they go to, with the reason; no bin means that no bin of the place has room."""
 
     need: StowNeed
     bin_code: str | None
     quantity: int
+    reason: StowReason = StowReason.NO_ROOM
 
 
 @dataclass(slots=True)
@@ -185,11 +233,11 @@ def _choose_for(need: StowNeed, spaces: Sequence[_BinSpace]) -> list[StowChoice]
     ranked = [(rank, space) for space in spaces if _suits(space.bin.zone_code, need.goods.condition_code) and (rank := space.rank(need)) is not None]
     choices: list[StowChoice] = []
     left, unit_mm3 = need.quantity, max(need.unit_volume_mm3, 1)
-    for _, space in sorted(ranked, key=lambda pair: pair[0]):
+    for rank, space in sorted(ranked, key=lambda pair: pair[0]):
         fitting = min(left, max(space.free_mm3, 0) // unit_mm3)
         if fitting == 0:
             continue
-        choices.append(StowChoice(need, space.bin.bin_code, fitting))
+        choices.append(StowChoice(need, space.bin.bin_code, fitting, _REASONS[rank[0] % 3]))
         space.free_mm3 -= fitting * unit_mm3
         space.lots.setdefault((need.goods.merchant_id, need.goods.stock_item_id), set()).add(need.goods.lot_code)
         left -= fitting

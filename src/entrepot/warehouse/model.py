@@ -96,6 +96,7 @@ class CauseKind(StrEnum):
     COUNT = "count"
     ADJUST = "adjust_stock"
     CONDITION = "change_condition"
+    UNDO = "undo_scan"
 
 
 class StockMove(Struct, frozen=True):

@@ -11,7 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from entrepot.base.sql import Conn
-from entrepot.warehouse.cartons import MeasureKey, PackedParcel, UnitMeasure, choose_carton
+from entrepot.warehouse.cartons import Carton, MeasureKey, PackedParcel, UnitMeasure, choose_carton
 from entrepot.warehouse.model import (
     PACK_SPOT,
     STAGE_SPOT,
@@ -27,7 +27,7 @@ from entrepot.warehouse.model import (
     move_task,
 )
 from entrepot.warehouse.store_floor import read_cartons
-from entrepot.warehouse.store_outbound import lock_orders, read_tasks, update_lines_packed, update_orders_packed
+from entrepot.warehouse.store_outbound import lock_orders, read_orders, read_tasks, update_lines_packed, update_orders_packed
 from entrepot.warehouse.work import held_by_line, is_same_packing, judge_orders, ready, with_twins
 
 
@@ -70,6 +70,20 @@ async def pack_orders(conn: Conn, scans: Sequence[PackScan], measures: Mapping[M
     await update_lines_packed(conn, [parcel.order for parcel in parcels])
     await update_orders_packed(conn, parcels, at, ["packed_at"])
     return PackWork(with_twins(steps), moves, parcels)
+
+
+async def suggest_carton(
+    conn: Conn, ref: OrderRef, measures: Mapping[MeasureKey, UnitMeasure], at: datetime
+) -> tuple[PackedParcel, Carton | None] | None:
+    """Return how a picked order will be packed and the carton for it (none: units in the packaging they came in); nothing for one without units."""
+    orders = await read_orders(conn, [ref])
+    tasks = await read_tasks(conn, list(orders.values()))
+    held = held_by_line(tasks.get(ref, []))
+    if not held:
+        return None
+    cartons = await read_cartons(conn, at.date())
+    parcel = choose_carton(ref, held, measures, cartons)
+    return parcel, next((one for one in cartons if one.carton_code == parcel.carton_code), None)
 
 
 def pack_moves(tasks: Sequence[PickTask], cause: Cause) -> list[StockMove]:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
@@ -67,11 +68,12 @@ class PackedQuantity(Struct, frozen=True):
     quantity: int
 
 
-_QUEUE_COLUMNS = """o.merchant_id, o.fulfilment_order_id, o.order_id, o.consignment_id, o.place_code, o.cause_kind, o.state, o.ship_by_at,
+QUEUE_COLUMNS: Final = """o.merchant_id, o.fulfilment_order_id, o.order_id, o.consignment_id, o.place_code, o.cause_kind, o.state, o.ship_by_at,
                     o.queued_at, o.picked_at, o.packed_at, o.ended_at, o.carton_code, o.carton_count, o.weight_g"""
 
 
-def _queue_entry(row: Row) -> QueueEntry:
+def queue_entry_from(row: Row) -> QueueEntry:
+    """Read a row of QUEUE_COLUMNS."""
     return QueueEntry(
         OrderRef(row[0], row[1]), row[2], row[3], row[4], WorkCause(row[5]), WorkState(row[6]), row[7], row[8], row[9], row[10], row[11], row[12],
         row[13], row[14],
@@ -104,22 +106,22 @@ async def read_queue(conn: Conn, place_code: str, state: WorkState, limit: int) 
     """Return the fulfilment orders of a place in a state, the earliest ship-by time first."""
     rows = await fetch(
         conn,
-        f"""select {_QUEUE_COLUMNS} from fulfilment_order o where place_code = %(place)s and state = %(state)s
+        f"""select {QUEUE_COLUMNS} from fulfilment_order o where place_code = %(place)s and state = %(state)s
             order by ship_by_at, fulfilment_order_id limit %(limit)s""",
         {"place": place_code, "state": str(state), "limit": limit},
     )
-    return [_queue_entry(row) for row in rows]
+    return [queue_entry_from(row) for row in rows]
 
 
 async def read_work_of_order(conn: Conn, merchant_id: uuid.UUID, order_id: uuid.UUID) -> list[QueueEntry]:
     """Return the fulfilment orders of one order, oldest first."""
     rows = await fetch(
         conn,
-        f"""select {_QUEUE_COLUMNS} from fulfilment_order o where merchant_id = %(merchant_id)s and order_id = %(order_id)s
+        f"""select {QUEUE_COLUMNS} from fulfilment_order o where merchant_id = %(merchant_id)s and order_id = %(order_id)s
             order by queued_at, fulfilment_order_id""",
         {"merchant_id": merchant_id, "order_id": order_id},
     )
-    return [_queue_entry(row) for row in rows]
+    return [queue_entry_from(row) for row in rows]
 
 
 async def read_line_records(conn: Conn, refs: Sequence[OrderRef]) -> list[LineRecord]:

@@ -54,7 +54,7 @@ class NothingScannedError(RefusedInputError):
 
 
 class DockScan(Struct, frozen=True):
-    """One reading at the dock: units of a line, good and damaged, perhaps out of a numbered box."""
+    """One reading at the dock: units of a line, good and damaged with the reason in words, perhaps out of a numbered box."""
 
     key: ScanKey
     at: datetime
@@ -64,6 +64,7 @@ class DockScan(Struct, frozen=True):
     good: int
     damaged: int
     box_no: int | None = None
+    reason: str = ""
 
     @property
     def ref(self) -> PlanRef:

@@ -18,6 +18,9 @@ class ScanKind(StrEnum):
     PICK = "pick"
     PACK = "pack"
     HAND_OVER = "hand_over"
+    UNDO = "undo"
+    PROBLEM = "problem"
+    START = "start"
 
 
 class ScanOutcome(StrEnum):

@@ -173,6 +173,20 @@ async def list_locations(conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid
     return [Held(Location(*row[:8]), int(row[8])) for row in rows]
 
 
+async def list_bin_contents(conn: Conn, place_code: str, spot_code: str | None = None) -> list[Held]:
+    """Return what lies in the bins of a place, or in one spot of it, whoever owns it."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_LOCATION}, l.balance from stock_location l
+        where l.place_code = %(place)s and l.balance > 0 and l.spot_code like 'bin:%%' and (%(spot)s::text is null or l.spot_code = %(spot)s)
+        order by l.spot_code, l.merchant_id, l.stock_item_id, l.lot_code, l.condition_code
+        """,
+        {"place": place_code, "spot": spot_code},
+    )
+    return [Held(Location(*row[:8]), int(row[8])) for row in rows]
+
+
 async def list_availability(conn: Conn, merchant_id: uuid.UUID) -> list[Available]:
     """Return what places hold and have promised of a merchant's stock items, empty ones left out."""
     rows = await fetch(

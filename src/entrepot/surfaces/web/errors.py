@@ -13,6 +13,7 @@ from entrepot.base.errors import EntrepotError
 from entrepot.surfaces.api.messages import Problem
 from entrepot.surfaces.api.wire import problem_of
 from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visitor_of
+from entrepot.surfaces.web.floor.shift import NotSignedOnError
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
 
@@ -35,7 +36,16 @@ def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[s
     if isinstance(error, SignInRequiredError) and _wants_page(request) and not _is_fragment(request):
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return Redirect(f"/sign-in?next={quote(path if request.method == 'GET' else '/', safe='')}", status_code=303)
+    if isinstance(error, NotSignedOnError) and _wants_page(request):
+        return _to_sign_on(request)
     return _answer(request, problem_of(error, error.field))
+
+
+def _to_sign_on(request: WebRequest) -> Redirect | Response[str]:
+    """Lead to where one signs on at a place, and from there back; a scan that a script sent is led there as a whole page."""
+    then = request.url.path if request.method == "GET" else "/floor"
+    address = f"/floor/sign-on?next={quote(then, safe='')}"
+    return Response("", status_code=200, headers={"hx-redirect": address}) if _is_fragment(request) else Redirect(address, status_code=303)
 
 
 def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] | Response[Problem]:

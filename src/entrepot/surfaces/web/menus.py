@@ -42,6 +42,7 @@ _LIST: Final = "M8 5.5h9M8 10h9M8 14.5h9M3 5.5l1.2 1.2L6 4.5M3 10l1.2 1.2L6 9M3 
 _GEAR: Final = (
     "M10 7.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6ZM10 3v2M10 15v2M3 10h2M15 10h2M5 5l1.5 1.5M13.5 13.5 15 15M15 5l-1.5 1.5M6.5 13.5 5 15"
 )
+_FLOOR: Final = "M3 17V7.5L10 4l7 3.5V17M6 17v-6h8v6M6 14h8"
 _LOCK: Final = "M5 9h10v7.5H5ZM7 9V6.5a3 3 0 0 1 6 0V9M10 12v1.8"
 
 DESK: Final = (
@@ -51,6 +52,7 @@ DESK: Final = (
             Entry("home", mark("Home"), "/operator", _HOME, HOUSE),
             Entry("orders", mark("Orders"), "/orders", _ORDERS, HOUSE),
             Entry("stock", mark("Stock"), "/stock", _STOCK, HOUSE),
+            Entry("floor", mark("Warehouse floor"), "/floor", _FLOOR, FLOOR),
             Entry("postings", mark("Money book"), "/postings", _BOOK, BOOKS - MERCHANTS),
             Entry("merchant-home", mark("Home"), "/merchant", _HOME, MERCHANTS),
             Entry("merchant-ship", mark("To ship"), "/merchant/ship", _PARCEL, MERCHANTS),

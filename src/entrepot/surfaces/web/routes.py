@@ -24,6 +24,7 @@ from entrepot.surfaces.web.account_pages import (
 from entrepot.surfaces.web.bundles import show_bundle
 from entrepot.surfaces.web.design_page import show_design, show_progress, try_form, try_scan
 from entrepot.surfaces.web.errors import show_entrepot_error, show_failure, show_http_error
+from entrepot.surfaces.web.floor.routes import floor_routes
 from entrepot.surfaces.web.house import provide_house
 from entrepot.surfaces.web.merchant.routes import merchant_routes
 from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
@@ -97,6 +98,7 @@ def routes() -> list[HTTPRouteHandler]:
         show_product,
         *STORE_PAGES,
         *merchant_routes(),
+        *floor_routes(),
     ]
 
 

@@ -36,7 +36,7 @@ _FIRST_PAGES: Final[Mapping[StaffRole | None, str]] = {
     StaffRole.OPERATOR: "/operator",
     StaffRole.FINANCE: "/operator",
     StaffRole.AGENT: "/orders",
-    StaffRole.WAREHOUSE: "/operations",
+    StaffRole.WAREHOUSE: "/floor",
     StaffRole.STOREFRONT: "/store",
     **dict.fromkeys((StaffRole(role) for role in MERCHANT_ROLES), "/merchant"),
 }

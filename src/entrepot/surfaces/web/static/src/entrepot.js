@@ -2,15 +2,17 @@
 import "htmx.org";
 import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
-import { focusErrors, sendOnChange } from "./parts/forms.js";
+import { chooseWhole, focusErrors, sendOnChange, takeFocus } from "./parts/forms.js";
 import { foldFacets } from "./parts/facets.js";
 import { startList } from "./parts/list.js";
 import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
+import { announce, toggleSounds } from "./parts/said.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
 import { showTime } from "./parts/times.js";
-import { showToast } from "./parts/toast.js";
+import { say } from "./parts/says.js";
+import { showToast, tell } from "./parts/toast.js";
 
 const PARTS = [
   ["time[data-local]", showTime],
@@ -21,6 +23,10 @@ const PARTS = [
   ["[data-toast]", showToast],
   ["[data-progress]", watchProgress],
   ["[data-scan]", startScan],
+  ["[data-said]", announce],
+  ["[data-focus]", takeFocus],
+  ["[data-whole]", chooseWhole],
+  ["[data-sounds]", toggleSounds],
   ["[data-error-summary]", focusErrors],
   ["[data-opens]", openDialog],
   ["[data-print]", startPrint],
@@ -36,6 +42,7 @@ function dress(root) {
 }
 
 document.addEventListener("change", sendOnChange);
+for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(failure, () => tell(say("failed"), "danger"));
 document.addEventListener("click", (event) => {
   for (const open of document.querySelectorAll("details[data-closes][open]")) if (!open.contains(event.target)) open.open = false;
 });

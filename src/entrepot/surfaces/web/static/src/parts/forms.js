@@ -7,3 +7,13 @@ export function sendOnChange(event) {
 export function focusErrors(summary) {
   summary.focus();
 }
+
+export function takeFocus(element) {
+  element.focus({ preventScroll: true });
+  if (element.select) element.select();
+}
+
+// A number that is there already is replaced by what one types.
+export function chooseWhole(field) {
+  field.addEventListener("focus", () => field.select());
+}

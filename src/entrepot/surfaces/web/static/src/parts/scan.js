@@ -17,6 +17,7 @@ function deviceCode() {
 }
 
 function number(form) {
+  if (!form.querySelector("[data-scan-device]")) return; // the page numbers its scans itself
   const next = Number(localStorage.getItem(SEQUENCE) ?? 0) + 1;
   localStorage.setItem(SEQUENCE, String(next));
   form.querySelector("[data-scan-device]").value = deviceCode();

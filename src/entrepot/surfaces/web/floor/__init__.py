@@ -1,0 +1,1 @@
+"""Pages of the warehouse floor: scanner or keyboard, one scan per step."""
