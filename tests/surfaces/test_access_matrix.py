@@ -94,7 +94,9 @@ def client(house, tmp_path_factory):
 
 def fingerprint(url):
     """Return count and content of every table."""
-    parts = " union all ".join(f"select '{name}', count(*), coalesce(sum(hashtext(t::text)::bigint), 0) from {name} t" for name in sorted(all_tables().tables))
+    parts = " union all ".join(
+        f"select '{name}', count(*), coalesce(sum(hashtext(t::text)::bigint), 0) from {name} t" for name in sorted(all_tables().tables)
+    )
     with psycopg.connect(url) as conn:
         return {row[0]: row[1:] for row in conn.execute(parts)}
 
@@ -147,7 +149,9 @@ def test_every_role_gets_what_the_route_declares_and_a_refusal_changes_nothing(c
 
 
 def test_the_matrix_knows_the_routes_that_matter():
-    assert {"/orders", "/operator", "/stock", "/postings", "/checkout", "/sign-in", "/preferences", "/me", "/health"} <= {path for _, path, _ in ROUTES}
+    assert {"/orders", "/operator", "/stock", "/postings", "/checkout", "/sign-in", "/preferences", "/me", "/health"} <= {
+        path for _, path, _ in ROUTES
+    }
     assert {"GET", "POST"} == {method for method, _, _ in ROUTES}
 
 

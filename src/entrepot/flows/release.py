@@ -10,6 +10,7 @@ from entrepot.base.actor import RUNNER
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
 from entrepot.base.due import Due, add_due
 from entrepot.base.sql import Conn
+from entrepot.flows.order_hold import keep_held
 from entrepot.flows.outside import Outside
 from entrepot.flows.reference import Reference
 from entrepot.freight.consign import plan_consignments, release_consignments
@@ -52,6 +53,7 @@ async def release_orders(conn: Conn, outside: Outside, keys: Sequence[tuple[uuid
     """Plan the consignments of paid orders; those that customs must see first are declared, the others start at once."""
     if keys:
         await release_work(conn, outside, await read_work(conn, outside.reference, keys), now)
+        await keep_held(conn, keys)
 
 
 async def release_work(conn: Conn, outside: Outside, work: Sequence[OrderWork], now: datetime) -> None:
@@ -130,8 +132,9 @@ async def start_work(conn: Conn, work: Sequence[OrderWork], now: datetime) -> No
     """Give consignments to whoever packs them: a fulfilment order for a floor, a ship-by date for a merchant."""
     if not work:
         return
-    await release_consignments(conn, [ConsignmentKey(one.order.merchant_id, one.consignment_id) for one in work], now)
+    released = await release_consignments(conn, [ConsignmentKey(one.order.merchant_id, one.consignment_id) for one in work], now)
     await queue_orders(conn, [_fulfilment_order(one, now) for one in work if one.is_packed_by_platform])
+    await keep_held(conn, [(one.merchant_id, one.order_id) for one in released if one.is_held])
     by_merchant = [one for one in work if not one.is_packed_by_platform]
     await add_due(conn, [Due(one.order.merchant_id, SHIP_BY, one.consignment_id, one.promise.ship_by_at) for one in by_merchant])
     merchant_ids, order_ids = [one.order.merchant_id for one in work], [one.order.order_id for one in work]
