@@ -270,16 +270,6 @@ async def list_person_orders(conn: Conn, person_id: uuid.UUID, limit: int) -> li
     return [_order_row(row) for row in rows]
 
 
-async def find_order(conn: Conn, number: str) -> list[tuple[uuid.UUID, uuid.UUID, uuid.UUID]]:
-    """Return (merchant, order, buyer) of the orders with this number or id."""
-    rows = await fetch(
-        conn,
-        "select merchant_id, order_id, person_id from customer_order where number = %(text)s or order_id::text = %(text)s order by 1, 2",
-        {"text": number},
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
 def _order_row(row: tuple[object, ...]) -> OrderRow:
     """Convert a driver row."""
     *fields, models, units = row
