@@ -56,6 +56,10 @@ SHOWN_ENUMS = """
     warehouse/inbound.py: LegKind
 """
 """Enumerations whose values are shown as words: a new value asks for its translations."""
+SHOWN_ERRORS = """
+    parties/account_safety.py parties/saved_views.py
+"""
+"""Files, beside those of the pages, whose errors people meet on pages: their sentences are translated too."""
 
 
 @cache
@@ -67,7 +71,7 @@ def phrases() -> dict[object, str]:
         method, options = ("python", {}) if path.suffix == ".py" else ("jinja2.ext:babel_extract", JINJA)
         for _, text, _, _ in extract_from_file(method, path, keywords=KEYWORDS, options=options):
             found[text] = area_of(path) if found.get(text, area_of(path)) == area_of(path) else SHARED
-    return {**dict.fromkeys(code_texts(), CODE_AREA), **found}
+    return {**dict.fromkeys(code_texts(), CODE_AREA), **dict.fromkeys(error_titles(), SHARED), **found}
 
 
 def area_of(path: Path) -> str:
@@ -83,6 +87,13 @@ def code_texts() -> tuple[str, ...]:
     plans = REGISTRY.plans()
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
     return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
+
+
+def error_titles() -> list[str]:
+    """Return the sentences of the errors that pages themselves raise."""
+    files = [*sorted(WEB.rglob("*.py")), *(HOUSE / path for path in SHOWN_ERRORS.split())]
+    classes = [node for path in files for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef) and node.name.endswith("Error")]
+    return [ast.get_docstring(node) or "" for node in classes]
 
 
 def enum_values(path: str, names: str) -> list[str]:

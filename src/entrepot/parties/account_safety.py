@@ -5,10 +5,11 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, cast
 
-import pyotp
 from msgspec import Struct
+from pyotp import random_base32
+from pyotp.totp import TOTP
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
@@ -73,7 +74,7 @@ def require_password(password: str, login: str) -> str:
 
 async def begin_second_factor(conn: Conn, keyring: Keyring, staff_id: uuid.UUID, login: str, at: datetime) -> SecondFactor:
     """Make a fresh secret, which counts only after a code proved that it arrived; a factor that is in force stays until then."""
-    secret = pyotp.random_base32()
+    secret = random_base32()
     await execute(
         conn,
         """
@@ -83,7 +84,7 @@ async def begin_second_factor(conn: Conn, keyring: Keyring, staff_id: uuid.UUID,
         """,
         {"staff": staff_id, "sealed": seal_secret(keyring, staff_id, secret), "at": at},
     )
-    return SecondFactor(secret, pyotp.TOTP(secret).provisioning_uri(login, _ISSUER))
+    return SecondFactor(secret, _address(secret, login))
 
 
 async def waiting_second_factor(conn: Conn, keyring: Keyring, staff_id: uuid.UUID, login: str) -> SecondFactor | None:
@@ -92,7 +93,7 @@ async def waiting_second_factor(conn: Conn, keyring: Keyring, staff_id: uuid.UUI
     if row is None:
         return None
     secret = open_secret(keyring, staff_id, bytes(row[0]))
-    return SecondFactor(secret, pyotp.TOTP(secret).provisioning_uri(login, _ISSUER))
+    return SecondFactor(secret, _address(secret, login))
 
 
 async def has_second_factor(conn: Conn, staff_id: uuid.UUID) -> bool:
@@ -207,11 +208,16 @@ async def stored_password(conn: Conn, staff_id: uuid.UUID) -> str:
     return str(rows[0][0])
 
 
+def _address(secret: str, login: str) -> str:
+    """Return the address that authenticator apps read (key URI format); the library does not say of which type it is."""
+    return str(cast("Any", TOTP(secret)).provisioning_uri(name=login, issuer_name=_ISSUER))
+
+
 def _matching_step(secret: str, code: str, at: datetime, last_step: int) -> int | None:
     """Return the time step whose code this is: the present one or a neighbour (clocks differ), never one that was used before."""
     told = code.replace(" ", "")
     now_step = int(at.timestamp()) // _STEP_S
-    generator = pyotp.TOTP(secret)
+    generator = TOTP(secret)
     steps = [step for step in range(now_step - _DRIFT_STEPS, now_step + _DRIFT_STEPS + 1) if step > last_step]
     return next((step for step in steps if secrets.compare_digest(generator.generate_otp(step).encode(), told.encode())), None)
 

@@ -12,7 +12,7 @@ from wtforms import BooleanField, DateField, EmailField, Form, IntegerField, Rad
 from wtforms.validators import InputRequired, Length, NumberRange, Regexp, ValidationError
 
 from entrepot.surfaces.web.access import EVERYBODY, FormDep, Visitor, VisitorDep, WebRequest, open_to
-from entrepot.surfaces.web.forms import read_form
+from entrepot.surfaces.web.forms import options, read_form
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
@@ -95,8 +95,8 @@ class SampleForm(Form):
     )
     units = IntegerField(mark("Units"), [InputRequired(), NumberRange(1, 999)])
     on = DateField(mark("Pick up on"), [InputRequired()])
-    country = SelectField(mark("Country"), choices=[("DE", mark("Germany")), ("GB", mark("United Kingdom")), ("CN", mark("China"))])
-    speed = RadioField(mark("Speed"), choices=[("standard", mark("Standard")), ("expedited", mark("Expedited"))], default="standard")
+    country = SelectField(mark("Country"), choices=options(("DE", mark("Germany")), ("GB", mark("United Kingdom")), ("CN", mark("China"))))
+    speed = RadioField(mark("Speed"), choices=options(("standard", mark("Standard")), ("expedited", mark("Expedited"))), default="standard")
     note = TextAreaField(mark("Note for the driver"))
     agreed = BooleanField(mark("The goods are packed for transport"), [InputRequired()])
 

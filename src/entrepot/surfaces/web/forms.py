@@ -5,10 +5,19 @@ from typing import Any, TypeVar, cast
 
 from litestar.datastructures import MultiDict
 from wtforms import Field, Form, SelectField
+from wtforms.fields import choices as library
 
 from entrepot.surfaces.web.languages import Language
 
+_OPTION: Any = cast("Any", library).SelectChoice
+"""An option as the library wants it from 3.3 on, which its type stubs do not know yet."""
+
 SomeForm = TypeVar("SomeForm", bound=Form)
+
+
+def options(*pairs: tuple[str, str]) -> list[Any]:
+    """Return the choices of a select or radio field: values with their marked titles."""
+    return [_OPTION(value, title) for value, title in pairs]
 
 
 def read_form(kind: type[SomeForm], sent: MultiDict[str] | None, language: Language, first: Mapping[str, object] | None = None) -> SomeForm:
@@ -17,7 +26,7 @@ def read_form(kind: type[SomeForm], sent: MultiDict[str] | None, language: Langu
     form = kind(formdata=sent, data=dict(first or {}), meta=meta)
     for field in form:
         if isinstance(field, SelectField):
-            field.choices = [(choice[0], language.gettext(choice[1])) for choice in cast("list[tuple[str, str]]", field.choices)]
+            field.choices = [_OPTION(one.value, language.gettext(one.label)) for one in cast("list[Any]", field.choices)]
     return form
 
 
