@@ -207,7 +207,9 @@ def test_a_forgotten_password_is_set_by_a_link_that_works_once(client, data, hou
 
 
 def test_the_answer_does_not_tell_which_accounts_exist_and_links_are_few(client, house):
-    pages = [re.sub(r'value="[^"]*"', "", send(client, "/forgotten", "/forgotten", login=login).text) for login in ("buyer-gb", "nobody-here", "operator")]
+    pages = [
+        re.sub(r'value="[^"]*"', "", send(client, "/forgotten", "/forgotten", login=login).text) for login in ("buyer-gb", "nobody-here", "operator")
+    ]
     assert len(set(pages)) == 1
     for _ in range(4):
         send(client, "/forgotten", "/forgotten", login="buyer-gb")

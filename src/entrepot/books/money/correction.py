@@ -12,12 +12,16 @@ from msgspec import Struct
 from entrepot.base.errors import ConflictError, ForbiddenError, RefusedInputError, UnknownReferenceError
 from entrepot.base.sql import Conn, fetch, fetch_one
 from entrepot.base.states import declare_states
-from entrepot.books.money.model import PSP, Entry
+from entrepot.books.money.model import BANK, FX_CLEARING, LOSS, MERCHANT, PSP, ROUNDING, VARIANCE, Entry
 
 LONGEST_REASON: Final = 500
 MOST_ENTRIES: Final = 20
 PROVEN_ELSEWHERE: Final = frozenset({PSP, "channel", "rsv"})
 """Accounts that other records prove (payments, channels, orders that are not settled): they move only with those records."""
+
+
+HOUSE_ACCOUNTS: Final = frozenset({MERCHANT, BANK, FX_CLEARING, LOSS, ROUNDING, VARIANCE})
+"""Accounts that every book has, whether anything was posted to them yet or not."""
 
 
 class UnknownCorrectionError(UnknownReferenceError):
@@ -218,8 +222,8 @@ async def decide_correction(conn: Conn, one: Correction) -> None:
 
 
 async def read_account_codes(conn: Conn) -> frozenset[str]:
-    """Return the codes of all accounts that anything was ever posted to, in any book."""
-    return frozenset(str(row[0]) for row in await fetch(conn, "select distinct account_code from money_balance"))
+    """Return the codes of the accounts that every book has, and of all that anything was ever posted to, in any book."""
+    return HOUSE_ACCOUNTS | frozenset(str(row[0]) for row in await fetch(conn, "select distinct account_code from money_balance"))
 
 
 def _correction(row: tuple[object, ...]) -> Correction:

@@ -4,6 +4,7 @@ from wtforms import Form, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from entrepot.orders.hold import LONGEST_NOTE, HoldReason
+from entrepot.surfaces.web.forms import options
 from entrepot.surfaces.web.languages import mark
 
 
@@ -12,14 +13,14 @@ class HoldForm(Form):
 
     reason = SelectField(
         mark("Reason"),
-        choices=[
+        choices=options(
             (str(HoldReason.PAYMENT_REVIEW), mark("Payment is being reviewed")),
             (str(HoldReason.ADDRESS_CHECK), mark("Address must be checked")),
             (str(HoldReason.BUYER_ASKED), mark("The buyer asked for it")),
             (str(HoldReason.STOCK_CHECK), mark("Stock must be checked")),
             (str(HoldReason.COMPLIANCE_CHECK), mark("Compliance must look at it")),
             (str(HoldReason.OTHER_REASON), mark("Another reason")),
-        ],
+        ),
     )
     note = TextAreaField(mark("Note"), [Length(max=LONGEST_NOTE)], description=mark("Stays inside the house; needed for another reason."))
 

@@ -93,7 +93,7 @@ def _house_address(one: Named) -> str:
     pages = {
         "merchant": f"/operator/merchants/{one.merchant_id}",
         "statement": f"/operator/statements/{one.merchant_id}/{one.subject_id}",
-        "payout": f"/operator/finance?view=payouts&q={one.subject_id}",
+        "payout": f"/operator/payouts?q={one.subject_id}",
         "invoice": f"/operator/invoices?q={one.label}",
         BUYER: f"/operator/buyers/{one.subject_id}",
     }

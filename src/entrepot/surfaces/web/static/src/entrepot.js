@@ -4,6 +4,7 @@ import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
 import { focusErrors, sendOnChange } from "./parts/forms.js";
 import { startList } from "./parts/list.js";
+import { watchNetwork } from "./parts/network.js";
 import { watchProgress } from "./parts/progress.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
@@ -14,6 +15,7 @@ const PARTS = [
   ["time[data-local]", showTime],
   ["[data-feed]", follow],
   ["[data-listing]", startList],
+  ["[data-network]", watchNetwork],
   ["[data-tabs]", startTabs],
   ["[data-toast]", showToast],
   ["[data-progress]", watchProgress],
