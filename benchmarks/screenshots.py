@@ -1,4 +1,4 @@
-"""Pictures of every page, wide and narrow, some also dark, into benchmarks/out: `make screenshots`.
+"""Pictures of every page, wide and narrow, some also dark and in every language, into benchmarks/out: `make screenshots`.
 
 Without `--url` of a running demo house a throw-away one with some days of trade is opened. Complaints in the browser's console are told
 and end the program with status 1; pages wider than the window too.
@@ -20,9 +20,14 @@ from entrepot.bootstrap.throwaway import throwaway_cluster
 
 OUT = Path(__file__).parent / "out"
 SIZES = (("wide", 1440, 900), ("narrow", 390, 844))
+LANGUAGES = ("en", "de", "zh-CN")
 
 SHOTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("sign-in", "", "/sign-in", ()),
+    ("design", "operator", "/design", ()),
+    ("design-rtl", "operator", "/design?dir=rtl", ()),
+    ("my-account", "operator", "/me", ()),
+    ("forgotten", "", "/forgotten", ()),
     ("not-found", "", "/nowhere", ()),
     ("store", "", "/store/GB", ()),
     ("store-search", "", "/store/GB?q=tea", ()),
@@ -52,7 +57,7 @@ SHOTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("checkout-china", "buyer-cn", "/store/CN_GP?category=cosmetics", (".product a", ".buy button[type=submit]")),
 )
 """Name of the picture, login (empty: nobody), the address, and what is clicked one after the other."""
-DARK = frozenset({"operator-home", "order-delivered", "store", "product", "checkout", "sign-in", "operations"})
+DARK = frozenset({"design", "my-account", "operator-home", "order-delivered", "store", "product", "checkout", "sign-in", "operations"})
 
 
 @contextmanager
@@ -68,20 +73,24 @@ def shown_house() -> Iterator[str]:
 def take(browser: Browser, address: str, chosen: str) -> list[str]:
     """Take all pictures and return what is wrong."""
     faults: list[str] = []
-    shots = [(*shot, *size, scheme) for shot in SHOTS for size in SIZES for scheme in ("light", "dark") if scheme == "light" or shot[0] in DARK]
+    looks = [("light", "en"), ("dark", "en"), *(("light", tag) for tag in LANGUAGES[1:])]
+    shots = [(*shot, *size, *look) for shot in SHOTS for size in SIZES for look in looks if look == looks[0] or shot[0] in DARK]
     sessions: dict[str, dict[str, object]] = {}
-    for name, login, path, clicks, size, width, height, scheme in shots:
+    for name, login, path, clicks, size, width, height, scheme, tag in shots:
         if chosen not in name:
             continue
         state = sessions.get(login)
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, storage_state=state)  # type: ignore[arg-type]
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale=tag, storage_state=state)  # type: ignore[arg-type]
         page = context.new_page()
         complaints = watch_console(page)
         if login and state is None:
             sign_in(page, address, login)
             sessions[login] = context.storage_state()  # type: ignore[assignment]
         is_error = name in {"not-found", "forbidden"}
-        faults += [f"{name} {size}: {fault}" for fault in look(page, address + path, clicks, OUT / f"{name}-{size}-{scheme}.png")]
+        faults += [
+            f"{name} {size}: {fault}"
+            for fault in look(page, address + path, clicks, OUT / f"{name}-{size}-{scheme}{f'-{tag}' if tag != LANGUAGES[0] else ''}.png")
+        ]
         faults += [] if is_error else complaints
         context.close()
     return faults

@@ -66,9 +66,9 @@ def language(code: str) -> Language:
     whole = Catalog(locale=code)
     for path in sorted((TRANSLATIONS / code).glob("*.po")):
         with path.open("rb") as file:
-            for message in read_po(file, locale=code):
-                if message.id and message.string:
-                    whole.add(message.id, message.string)
+            read = read_po(file, locale=code)
+        for message in (one for one in read if one.id and one.string):
+            whole.add(message.id, message.string)
     compiled = BytesIO()
     write_mo(compiled, whole)
     compiled.seek(0)

@@ -214,9 +214,14 @@ class Shown(Struct, frozen=True):
             return "none"
         return "descending" if self.ask.is_descending else "ascending"
 
-    def is_saved_now(self, saved: SavedView) -> bool:
-        """Tell whether a saved view is what is shown."""
-        return self.listing.path + (f"?{saved.query}" if saved.query else "") == self.query()
+    @property
+    def current_tab(self) -> str:
+        """Which tab is shown: `saved:` and a name, `view:` and a code, or nothing when filters were chosen beside the view."""
+        now = self.query_to_save
+        saved = next((one for one in self.saved if one.query == now), None)
+        if saved is not None:
+            return f"saved:{saved.name}"
+        return "" if self.ask.chosen else f"view:{self.ask.view}"
 
     @property
     def query_to_save(self) -> str:
@@ -313,23 +318,19 @@ def _fits(row: Row, key: str, value: str, choices: Mapping[str, bool]) -> bool:
     return value.casefold() in texts if choices.get(key, True) and key in row.cells else any(value.casefold() in text for text in texts)
 
 
-def _order(key: str) -> Callable[[Row], tuple[bool, str, str]]:
+def _order(key: str) -> Callable[[Row], tuple[bool, str, Decimal, str]]:
     """Return how rows are ordered by a column: empty last, then by currency, then by value."""
 
-    def order(row: Row) -> tuple[bool, str, str]:
+    def order(row: Row) -> tuple[bool, str, Decimal, str]:
         cell = row.cells.get(key)
         if cell is None or cell.value is None:
-            return (True, "", "")
-        return (False, cell.currency, _sortable(cell.value))
+            return (True, "", Decimal(0), "")
+        value = cell.value
+        if isinstance(value, int | Decimal):
+            return (False, cell.currency, Decimal(value), "")
+        return (False, cell.currency, Decimal(0), value.isoformat() if isinstance(value, date | datetime) else str(value).casefold())
 
     return order
-
-
-def _sortable(value: object) -> str:
-    """Return a text in whose order values stand."""
-    if isinstance(value, bool | int | Decimal):
-        return f"{value + 10**24:045.12f}"
-    return value.isoformat() if isinstance(value, date | datetime) else str(value).casefold()
 
 
 async def _csv(language: Language, listing: Listing, ask: Ask, find: Find) -> AsyncGenerator[str]:
