@@ -97,7 +97,9 @@ async def test_holding_twice_and_releasing_twice_change_nothing(conn):
     assert await release_order(conn, *key, "a", STAFF, later(hours=1)) is HoldOutcome.DONE
     assert await release_order(conn, *key, "b", STAFF, later(hours=2)) is HoldOutcome.EXISTS
     assert await list_open_holds(conn, 10) == []
-    assert await hold(conn, key, later(hours=3)) is HoldOutcome.DONE
+    again = later(minutes=5)
+    assert await hold(conn, key, again) is HoldOutcome.DONE
+    assert await release_order(conn, *key, "c", STAFF, again) is HoldOutcome.DONE
 
 
 async def test_what_has_left_cannot_be_held(conn):

@@ -96,16 +96,14 @@ def test_any_number_leads_to_its_record(client, house, statement, kind, leads_to
 
 def test_a_name_of_several_records_lists_them_with_badges(client, house):
     sign_in(client, "operator")
-    checkout = ask(house, "select checkout_id from customer_order limit 1")[0][0]
+    order_id = ask(house, "select order_id from customer_order limit 1")[0][0]
     with psycopg.connect(house) as conn:
-        conn.execute(
-            "update parcel set tracking_number = 'TWICE' where parcel_id in (select parcel_id from parcel where carrier_code <> 'x' order by merchant_id limit 1)"
-        )
-        conn.execute("update customer_order set reference = 'TWICE' where checkout_id = %s", (checkout,))
-    page = client.get("/search?q=TWICE").text
-    assert [badge for badge in (">Order<", ">Parcel<") if badge in page] == [">Order<", ">Parcel<"]
+        conn.execute("update customer_order set reference = 'MOOR-TEAPOT' where order_id = %s", (order_id,))
+    page = client.get("/search?q=MOOR-TEAPOT").text
+    assert [badge in page for badge in (">Order<", ">SKU<")] == [True, True]
+    assert f"{order_id}" in page
     with psycopg.connect(house) as conn:
-        conn.execute("update customer_order set reference = '' where checkout_id = %s", (checkout,))
+        conn.execute("update customer_order set reference = '' where order_id = %s", (order_id,))
 
 
 def test_a_merchant_finds_its_own_records_and_no_buyers(client, house):

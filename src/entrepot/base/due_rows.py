@@ -10,7 +10,7 @@ from msgspec import Struct
 from entrepot.base.due import Due
 from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
 
-_OPEN: Final = "done_at is null"
+_OPEN: Final = "d.done_at is null"
 
 
 class DueRow(Struct, frozen=True):
@@ -29,7 +29,7 @@ async def list_due(conn: Conn, step_code: str | None, only_failed: str, limit: i
     rows = await fetch(
         conn,
         f"""
-        select merchant_id, step_code, subject_id, due_at, attempt_count, coalesce(failure, '') from due_work
+        select merchant_id, step_code, subject_id, due_at, attempt_count, coalesce(failure, '') from due_work d
         where {_OPEN} and (%(step)s::text is null or step_code = %(step)s) and (%(failed)s = '' or attempt_count > 0)
         order by due_at, subject_id, step_code limit %(limit)s offset %(offset)s
         """,
@@ -43,7 +43,7 @@ async def count_due_rows(conn: Conn, step_code: str | None, only_failed: str) ->
     rows = await fetch(
         conn,
         f"""
-        select count(*) from due_work where {_OPEN} and (%(step)s::text is null or step_code = %(step)s) and (%(failed)s = '' or attempt_count > 0)
+        select count(*) from due_work d where {_OPEN} and (%(step)s::text is null or step_code = %(step)s) and (%(failed)s = '' or attempt_count > 0)
         """,
         {"step": step_code, "failed": only_failed},
     )
@@ -55,7 +55,7 @@ async def hasten_due(conn: Conn, merchant_id: uuid.UUID, step_code: str, subject
     return await execute_counted(
         conn,
         f"""
-        update due_work set due_at = least(due_at, %(now)s)
+        update due_work d set due_at = least(d.due_at, %(now)s)
         where merchant_id = %(merchant)s and step_code = %(step)s and subject_id = %(subject)s and {_OPEN} and attempt_count > 0
         """,
         {"merchant": merchant_id, "step": step_code, "subject": subject_id, "now": now},
@@ -72,7 +72,7 @@ async def move_due(conn: Conn, work: Sequence[Due]) -> None:
         update due_work d set due_at = t.due_at
         from unnest(%(merchant_id)s::uuid[], %(step_code)s::text[], %(subject_id)s::uuid[], %(due_at)s::timestamptz[])
              as t(merchant_id, step_code, subject_id, due_at)
-        where d.merchant_id = t.merchant_id and d.step_code = t.step_code and d.subject_id = t.subject_id and d.{_OPEN}
+        where d.merchant_id = t.merchant_id and d.step_code = t.step_code and d.subject_id = t.subject_id and {_OPEN}
         """,
         columns(work, "merchant_id", "step_code", "subject_id", "due_at"),
     )

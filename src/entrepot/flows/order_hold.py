@@ -21,6 +21,7 @@ from entrepot.orders.hold import (
     HoldReason,
     NewHold,
     NothingToHoldError,
+    count_holds,
     end_holds,
     place_holds,
     read_open_holds,
@@ -52,7 +53,7 @@ async def hold_order(conn: Conn, ask: HoldOrder, actor: Actor, now: datetime) ->
     """Hold an order that has not left; one that is held already stays held for the first reason, one that left or ended is refused."""
     require_note(ask.reason_code, ask.note)
     order = await _require_order(conn, ask.merchant_id, ask.order_id)
-    hold_id = derived_id_at(at_ms(now), "order hold", ask.order_id)
+    hold_id = derived_id_at(at_ms(now), "order hold", ask.order_id, await count_holds(conn, ask.merchant_id, ask.order_id))
     placed = await place_holds(conn, [NewHold(ask.merchant_id, hold_id, ask.order_id, ask.reason_code, ask.note.strip(), actor.code, now)])
     key = ([ask.merchant_id], [ask.order_id])
     if not placed:

@@ -125,6 +125,16 @@ async def read_open_holds(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_i
     return {(row[0], row[2]): Hold(*row) for row in rows}
 
 
+async def count_holds(conn: Conn, merchant_id: uuid.UUID, order_id: uuid.UUID) -> int:
+    """Return how often an order was held so far."""
+    rows = await fetch(
+        conn,
+        "select count(*) from order_hold where merchant_id = %(merchant)s and order_id = %(order)s",
+        {"merchant": merchant_id, "order": order_id},
+    )
+    return int(rows[0][0])
+
+
 async def list_open_holds(conn: Conn, limit: int) -> list[tuple[Hold, str, str]]:
     """Return the holds of the whole house that still keep an order, the oldest first, with the number and state of the order."""
     rows = await fetch(

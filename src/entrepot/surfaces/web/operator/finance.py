@@ -97,7 +97,7 @@ INVOICE_TEXTS: Final = Texts(
 )
 
 
-class UnknownStatementError(UnknownReferenceError):
+class NoSuchStatementError(UnknownReferenceError):
     """No statement has this id; open it from the list of statements."""
 
 
@@ -164,7 +164,7 @@ async def show_statement(house: HouseDep, visitor: VisitorDep, merchant_id: From
     async with house.database.reading() as conn:
         one = await read_statement(conn, merchant_id, statement_id)
         if one is None:
-            raise UnknownStatementError("statement_id", str(statement_id), "Open it from the list of statements.")
+            raise NoSuchStatementError("statement_id", str(statement_id), "Open it from the list of statements.")
         lines = await read_statement_lines(conn, merchant_id, statement_id)
         merchants = await read_merchants(conn, [merchant_id])
     return page("operator/statement.html", visitor, {"one": one, "lines": lines, "merchant": merchants[merchant_id]})
