@@ -79,7 +79,7 @@ def read_correction(sent: MultiDict[str], known_accounts: Collection[str], langu
     entries = [(place, entry) for place, (_, entry) in enumerate(checked) if entry is not None]
     is_whole = len(entries) == sum(not row.is_empty for row in typed)
     found = faults_of(sent.get("reason", ""), [entry for _, entry in entries], known_accounts)
-    rows = [row for row, _ in checked]
+    rows = [_account_judged(row, known_accounts, language) if entry is None else row for row, entry in checked]
     for fault in found:
         if fault.entry_no is not None:
             place = entries[fault.entry_no][0]
@@ -119,6 +119,14 @@ def _checked(row: TypedRow, language: Language) -> tuple[TypedRow, Entry | None]
     except TooManyDecimalsError:
         return _with(row, side, _("%(currency)s has fewer decimals.", currency=row.currency)), None
     return row, Entry(row.account, row.currency, minor if side == "debit" else -minor)
+
+
+def _account_judged(row: TypedRow, known_accounts: Collection[str], language: Language) -> TypedRow:
+    """Return a row whose amount cannot be read, with what is wrong with its account, so that both are told at once."""
+    if not row.account:
+        return row
+    found = [one for one in faults_of("-", [Entry(row.account, "EUR", 1)], known_accounts) if one.entry_no is not None]
+    return _with(row, "account", _told(language, found[0])) if found else row
 
 
 def _with(row: TypedRow, field: str, told: str) -> TypedRow:

@@ -21,7 +21,7 @@ from entrepot.surfaces.web.render import page
 
 KINDS: Final = (("fee", mark("Fees")), ("tax_rate", mark("Tax rates")), ("tax_rule", mark("Tax rules")), ("duty", mark("Duty rates")))
 _TOLD: Final = 160
-_CHANGES: Final = 500
+_CHANGES: Final = 200
 LIST: Final = Listing(
     "rules",
     "/operator/rules",

@@ -2,12 +2,13 @@
 import { LinesChart, ScatterChart } from "echarts/charts";
 import { GeoComponent, TooltipComponent } from "echarts/components";
 import { init, registerMap, use } from "echarts/core";
+import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
 import { feature } from "topojson-client";
 import world from "world-atlas/countries-110m.json";
 import { colours, redrawOnChange } from "./colours.js";
 
-use([GeoComponent, ScatterChart, LinesChart, TooltipComponent, CanvasRenderer]);
+use([GeoComponent, ScatterChart, LinesChart, TooltipComponent, LabelLayout, CanvasRenderer]);
 const ANTARCTICA = "010";
 const LAND = feature(world, world.objects.countries);
 LAND.features = LAND.features.filter((one) => one.id !== ANTARCTICA);
@@ -70,6 +71,7 @@ function optionOf(figure, ink) {
 }
 
 export function drawMap(figure) {
+  if (!figure.isConnected) return;
   const chart = init(figure.querySelector(".chart-canvas"), null, { renderer: "canvas" });
   const draw = () => chart.setOption(optionOf(figure, colours()), true);
   draw();
