@@ -40,7 +40,9 @@ SHOWN_ENUMS = """
     orders/model.py: OrderState CheckoutState PaymentState PromiseOutcome
     freight/model.py: ParcelState TrackingState ConsignmentState LegKind
     customs/model.py: DeclarationState DeclarationKind AnswerKind
+    orders/hold.py: HoldReason
     books/money/model.py: Phase
+    books/money/correction.py: CorrectionState
     books/stock/model.py: ReservationState
     catalogue/model.py: OfferState
     aftersales/model.py: ReturnState RefundState GradeCode DispositionCode CauseKind AuthorRole

@@ -26,6 +26,7 @@ from entrepot.flows.charge import Charge, charge_fees
 from entrepot.flows.choose_units import CancelAsk
 from entrepot.flows.customs_papers import LIVE, UNDECIDED, Case, OrderKey, read_cases
 from entrepot.flows.declare_lines import draft_declarations, evaluated_on, submission_for
+from entrepot.flows.order_hold import keep_held
 from entrepot.flows.outside import Outside
 from entrepot.flows.redeclare import GIVE_UP, redeclare, take_back
 from entrepot.flows.refuse_at_border import CUSTOMS, AfterRefusal, customs_refuses, read_left
@@ -210,8 +211,9 @@ async def _cancel(conn: Conn, outside: Outside, cases: Sequence[Case], reason: s
 async def _go_on(conn: Conn, outside: Outside, released: Sequence[Case], now: datetime) -> None:
     """Give released consignments to whoever packs them, if they waited for it, and charge for the declaration."""
     waiting = [case for case in released if case.state is ConsignmentState.PLANNED and case.work.plan.needs_declaration_before_release]
-    await release_consignments(conn, [ConsignmentKey(case.key.merchant_id, case.key.consignment_id) for case in waiting], now)
+    gone_on = await release_consignments(conn, [ConsignmentKey(case.key.merchant_id, case.key.consignment_id) for case in waiting], now)
     await start_work(conn, [case.work for case in waiting], now)
+    await keep_held(conn, [(one.merchant_id, one.order_id) for one in gone_on if one.is_held])
     keys = [(case.work.order.merchant_id, case.work.order.order_id) for case in waiting]
     await set_order_states(conn, [key[0] for key in keys], [key[1] for key in keys], [OrderState.PAID], OrderState.IN_WORK, now)
     charges = [

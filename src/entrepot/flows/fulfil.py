@@ -192,6 +192,7 @@ class ConfirmOutcome(StrEnum):
     UNKNOWN = "unknown"
     NOT_THE_PACKER = "not_the_packer"
     NOT_RELEASED = "not_released"
+    ON_HOLD = "on_hold"
     LABEL_NOT_SOLD = "label_not_sold"
     LABEL_NOT_SERVED = "label_not_served"
 
@@ -268,6 +269,8 @@ def _judge_one(outside: Outside, shipment: MerchantShipment, consignment: Consig
         return ConfirmOutcome.NOT_RELEASED
     if consignment.state is not ConsignmentState.RELEASED:
         return ConfirmOutcome.EXISTS
+    if consignment.is_held:
+        return ConfirmOutcome.ON_HOLD
     plan = outside.reference.registry.plan(consignment.model_code, consignment.plan_version)
     if shipment.tracking_number is None and not plan.label_may_be_bought_here:
         return ConfirmOutcome.LABEL_NOT_SOLD

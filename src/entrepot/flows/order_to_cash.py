@@ -39,6 +39,7 @@ from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
 from entrepot.flows.lock_holds import lock_checkouts
+from entrepot.flows.order_hold import keep_held
 from entrepot.flows.outside import Outside
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
 from entrepot.flows.release import OrderWork, complete_work, release_work, work_of
@@ -360,6 +361,7 @@ async def honour_payments(
     await write_facts(conn, [_fact(order, "order_paid", now) for order in orders])
     await refund_late_payments(conn, outside, lost, now)
     await release_work(conn, outside, work, now)
+    await keep_held(conn, [(order.merchant_id, order.order_id) for order in orders])
     return orders
 
 

@@ -5,14 +5,17 @@ Confirming stands in `fulfil.py`. Every consignment that became due, in time or 
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.aftersales.record_performance import record_performance
 from entrepot.base.actor import RUNNER, Actor
 from entrepot.base.audit import Act, write_acts
 from entrepot.base.due import Due, finish_due
+from entrepot.base.due_rows import move_due
 from entrepot.base.sql import Conn
 from entrepot.flows.cancel import CancelAnswer, cancel_units
 from entrepot.flows.choose_units import CancelAsk, CancelOutcome
@@ -22,6 +25,9 @@ from entrepot.freight.model import ConsignmentKey, ConsignmentState
 from entrepot.freight.read import Consignment, read_consignments, read_ship_by_queue
 from entrepot.operations.model import Role
 from entrepot.orders.read import read_allocations
+
+HELD_AGAIN: Final = timedelta(hours=1)
+"""How long after finding a consignment on hold one looks at it again."""
 
 
 async def read_to_ship(conn: Conn, merchant_id: uuid.UUID, until: datetime, limit: int = 100) -> list[Consignment]:
@@ -113,7 +119,18 @@ async def warn_ship_by(conn: Conn, outside: Outside, work: Sequence[Due], now: d
     """Tell of consignments that should have left by now and count them as late; those that left or were cancelled meanwhile are passed over."""
     _ = outside
     consignments = await read_consignments(conn, [ConsignmentKey(one.merchant_id, one.subject_id) for one in work])
-    missed = [one for one in consignments if one.state in WAITING and one.ship_by_at <= now]
+    standing = {(one.merchant_id, one.consignment_id): one for one in consignments if one.state in WAITING}
+    later = [replace(one, due_at=until) for one in work if (until := _due_again_at(standing.get((one.merchant_id, one.subject_id)), now)) is not None]
+    missed = [one for one in standing.values() if not one.is_held and one.ship_by_at <= now]
     await record_ship_due(conn, missed, now)
-    await finish_due(conn, work)
+    moved = {(one.merchant_id, one.subject_id) for one in later}
+    await finish_due(conn, [one for one in work if (one.merchant_id, one.subject_id) not in moved])
+    await move_due(conn, later)
     await write_acts(conn, [Act(one.merchant_id, one.consignment_id, "warn_ship_by", now, RUNNER) for one in missed])
+
+
+def _due_again_at(consignment: Consignment | None, now: datetime) -> datetime | None:
+    """Return when to look again at a consignment that is held, or that got more time while it was; None if now is the time or nothing waits."""
+    if consignment is None or (not consignment.is_held and consignment.ship_by_at <= now):
+        return None
+    return max(consignment.ship_by_at, now + HELD_AGAIN) if consignment.is_held else consignment.ship_by_at

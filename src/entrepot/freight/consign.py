@@ -81,12 +81,12 @@ async def release_consignments(conn: Conn, keys: Sequence[ConsignmentKey], at: d
         update consignment c set state = 'released', state_at = %(at)s
         from unnest(%(merchant_id)s::uuid[], %(consignment_id)s::uuid[]) as t(merchant_id, consignment_id)
         where c.merchant_id = t.merchant_id and c.consignment_id = t.consignment_id and c.state = 'planned'
-        returning c.merchant_id, c.consignment_id, c.order_id
+        returning c.merchant_id, c.consignment_id, c.order_id, c.is_held
         """,
         columns(keys, "merchant_id", "consignment_id") | {"at": at},
     )
     return sorted(
-        (ConsignmentChange(row[0], row[1], row[2], ConsignmentState.PLANNED, ConsignmentState.RELEASED) for row in rows),
+        (ConsignmentChange(row[0], row[1], row[2], ConsignmentState.PLANNED, ConsignmentState.RELEASED, row[3]) for row in rows),
         key=lambda change: (change.merchant_id, change.consignment_id),
     )
 

@@ -521,6 +521,7 @@ class ConsignmentChange(Struct, frozen=True):
     order_id: uuid.UUID
     previous_state: ConsignmentState
     state: ConsignmentState
+    is_held: bool = False
 
 
 class Recorded(Struct, frozen=True):

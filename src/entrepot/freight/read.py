@@ -45,6 +45,7 @@ class Consignment(Struct, frozen=True):
     packed_count: int
     state: ConsignmentState
     state_at: datetime
+    is_held: bool = False
 
 
 class Parcel(Struct, frozen=True):
@@ -121,7 +122,7 @@ class LabelRow(Struct, frozen=True):
 
 _CONSIGNMENT: Final = """c.merchant_id, c.consignment_id, c.order_id, c.place_code, c.to_country_code, c.to_postcode_prefix, c.model_code,
     c.plan_version, c.doer, c.carrier_code, c.service_code, c.ship_by_at, c.promised_from_on, c.promised_to_on, c.customs_regime_code,
-    c.piece_count, c.packed_count, c.state, c.state_at"""
+    c.piece_count, c.packed_count, c.state, c.state_at, c.is_held"""
 
 _PARCEL: Final = """p.merchant_id, p.parcel_id, p.consignment_id, p.order_id, p.carrier_code, p.service_code, p.tracking_number, p.weight_g,
     p.billable_weight_g, p.cause_kind, p.cause_id, p.label_source, p.label_cost_minor, p.label_currency, p.rate_version, p.state, p.state_at,
@@ -130,7 +131,7 @@ _PARCEL: Final = """p.merchant_id, p.parcel_id, p.consignment_id, p.order_id, p.
 
 def _consignment(row: Row) -> Consignment:
     """Give a row its types."""
-    return Consignment(*row[:17], state=ConsignmentState(row[17]), state_at=row[18])
+    return Consignment(*row[:17], state=ConsignmentState(row[17]), state_at=row[18], is_held=row[19])
 
 
 def _parcel(row: Row) -> Parcel:
@@ -153,12 +154,12 @@ def _parcel(row: Row) -> Parcel:
 
 
 async def read_ship_by_queue(conn: Conn, merchant_id: uuid.UUID, until: datetime, limit: int = 100) -> list[Consignment]:
-    """Return a merchant's consignments that must leave before `until` and have not, the most urgent first."""
+    """Return a merchant's consignments that must leave before `until` and have not, the most urgent first; those on hold wait."""
     rows = await fetch(
         conn,
         f"""
         select {_CONSIGNMENT} from consignment c
-        where c.merchant_id = %(merchant)s and c.state in ('planned', 'released', 'part_shipped') and c.ship_by_at < %(until)s
+        where c.merchant_id = %(merchant)s and c.state in ('planned', 'released', 'part_shipped') and c.ship_by_at < %(until)s and not c.is_held
         order by c.ship_by_at, c.consignment_id limit %(limit)s
         """,
         {"merchant": merchant_id, "until": until, "limit": limit},

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -43,6 +44,7 @@ CONSIGNMENT = declare_table(
     Column("state", Text, nullable=False),
     Column("planned_at", DateTime(timezone=True), nullable=False),
     Column("state_at", DateTime(timezone=True), nullable=False),
+    Column("is_held", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("merchant_id", "consignment_id"),
     CheckConstraint("piece_count >= 0 and packed_count between 0 and piece_count", name="packed_within"),
     CheckConstraint("promised_from_on <= promised_to_on", name="promise_forward"),

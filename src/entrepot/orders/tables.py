@@ -6,12 +6,14 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -150,6 +152,26 @@ PROMISE = declare_table(
     PrimaryKeyConstraint("merchant_id", "promise_id"),
     Index("promise_order_ix", "order_id"),
     fillfactor=85,
+)
+
+ORDER_HOLD = declare_table(
+    "order_hold",
+    TableClass.TENANT,
+    "orders",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("hold_id", Uuid, nullable=False),
+    Column("order_id", Uuid, nullable=False),
+    Column("reason_code", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("held_by", Text, nullable=False),
+    Column("held_at", DateTime(timezone=True), nullable=False),
+    Column("released_by", Text),
+    Column("released_at", DateTime(timezone=True)),
+    Column("release_note", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("merchant_id", "hold_id"),
+    ForeignKeyConstraint(["merchant_id", "order_id"], ["customer_order.merchant_id", "customer_order.order_id"]),
+    CheckConstraint("(released_at is null) = (released_by is null)", name="released"),
+    Index("order_hold_open_ix", "merchant_id", "order_id", unique=True, postgresql_where=text("released_at IS NULL")),
 )
 
 ORDER_LINE = declare_table(

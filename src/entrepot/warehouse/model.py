@@ -257,13 +257,14 @@ class Recorded(StrEnum):
 
 
 class StepOutcome(StrEnum):
-    """What became of one step of work: done now, done before, not possible in this state, or of an order nobody knows."""
+    """What became of one step of work: done now, done before, not possible in this state, kept back by a hold, or of an order nobody knows."""
 
     DONE = "done"
     EXISTS = "exists"
     NOT_ALLOWED = "not_allowed"
     DIFFERS = "differs"
     UNKNOWN = "unknown"
+    ON_HOLD = "on_hold"
 
 
 class OrderRef(Struct, frozen=True):

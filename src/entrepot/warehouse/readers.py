@@ -103,10 +103,10 @@ async def count_plans_by_state(conn: Conn, place_codes: Sequence[str]) -> list[S
 
 
 async def read_queue(conn: Conn, place_code: str, state: WorkState, limit: int) -> list[QueueEntry]:
-    """Return the fulfilment orders of a place in a state, the earliest ship-by time first."""
+    """Return the fulfilment orders of a place in a state, the earliest ship-by time first; those on hold are nobody's work."""
     rows = await fetch(
         conn,
-        f"""select {QUEUE_COLUMNS} from fulfilment_order o where place_code = %(place)s and state = %(state)s
+        f"""select {QUEUE_COLUMNS} from fulfilment_order o where place_code = %(place)s and state = %(state)s and not is_held
             order by ship_by_at, fulfilment_order_id limit %(limit)s""",
         {"place": place_code, "state": str(state), "limit": limit},
     )

@@ -60,7 +60,7 @@ async def insert_lines(conn: Conn, orders: Sequence[NewFulfilmentOrder]) -> None
 
 
 def _orders_from(rows: Iterable[Row]) -> dict[OrderRef, WorkOrder]:
-    orders = [WorkOrder(OrderRef(row[0], row[1]), row[2], row[3], WorkState(row[4])) for row in rows]
+    orders = [WorkOrder(OrderRef(row[0], row[1]), row[2], row[3], WorkState(row[4]), row[5]) for row in rows]
     return {order.ref: order for order in orders}
 
 
@@ -68,7 +68,7 @@ async def read_orders(conn: Conn, refs: Sequence[OrderRef]) -> dict[OrderRef, Wo
     """Return orders without locking them."""
     rows = await fetch(
         conn,
-        f"""select o.merchant_id, o.fulfilment_order_id, o.order_id, o.place_code, o.state
+        f"""select o.merchant_id, o.fulfilment_order_id, o.order_id, o.place_code, o.state, o.is_held
             from {_ASKED} join fulfilment_order o using (merchant_id, fulfilment_order_id) order by o.merchant_id, o.fulfilment_order_id""",
         columns(refs, *_REF),
     )
@@ -79,7 +79,7 @@ async def lock_orders(conn: Conn, refs: Sequence[OrderRef]) -> dict[OrderRef, Wo
     """Read orders and keep others from changing them, their lines and tasks until the transaction ends."""
     rows = await fetch(
         conn,
-        f"""select o.merchant_id, o.fulfilment_order_id, o.order_id, o.place_code, o.state
+        f"""select o.merchant_id, o.fulfilment_order_id, o.order_id, o.place_code, o.state, o.is_held
             from {_ASKED} join fulfilment_order o using (merchant_id, fulfilment_order_id)
             order by o.merchant_id, o.fulfilment_order_id for update of o""",
         columns(refs, *_REF),

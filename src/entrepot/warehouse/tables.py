@@ -172,6 +172,7 @@ FULFILMENT_ORDER = declare_table(
     Column("carton_code", Text),
     Column("carton_count", Integer),
     Column("weight_g", BigInteger),
+    Column("is_held", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("merchant_id", "fulfilment_order_id"),
     Index("fulfilment_order_place_ix", "place_code", "state", "ship_by_at"),
     Index("fulfilment_order_order_ix", "order_id"),

@@ -2,11 +2,15 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from entrepot.warehouse.model import WORK_STATES, LineCount, OrderRef, OrderStep, PickTask, StepOutcome, WorkLine, WorkState
+
+KEPT_BACK: Final = frozenset({WorkState.PICKING, WorkState.PACKED, WorkState.HANDED_OVER})
+"""Steps that an order on hold does not take; what a picker has in hand is still put down and counted, and a cancellation still ends it."""
 
 
 class WorkOrder(Struct, frozen=True):
@@ -16,6 +20,7 @@ class WorkOrder(Struct, frozen=True):
     order_id: uuid.UUID
     place_code: str
     state: WorkState
+    is_held: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -44,6 +49,8 @@ def judge_orders(
             outcome = StepOutcome.UNKNOWN
         elif order.state is target or order.state in later or ref in taken:
             outcome = StepOutcome.EXISTS
+        elif order.is_held and target in KEPT_BACK:
+            outcome = StepOutcome.ON_HOLD
         elif WORK_STATES.allows(order.state, target):
             outcome = StepOutcome.DONE
             taken.add(ref)

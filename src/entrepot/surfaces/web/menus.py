@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from entrepot.surfaces.web.access import BOOKS, EVERYBODY, FLOOR, HOUSE, MERCHANTS, OPERATORS, Audience, Visitor
 from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.operator.audiences import BOOKKEEPERS
 
 
 class Entry(Struct, frozen=True):
@@ -44,12 +45,27 @@ _GEAR: Final = (
 )
 _FLOOR: Final = "M3 17V7.5L10 4l7 3.5V17M6 17v-6h8v6M6 14h8"
 _LOCK: Final = "M5 9h10v7.5H5ZM7 9V6.5a3 3 0 0 1 6 0V9M10 12v1.8"
+_GLOBE: Final = "M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14ZM3 10h14M10 3c2 2 3 4.3 3 7s-1 5-3 7c-2-2-3-4.3-3-7s1-5 3-7Z"
+_TOWER: Final = "M7 9h6l-1 8H8ZM5 5h10l-1.5 4h-7ZM10 2.5V5"
+_COINS: Final = "M3.5 6.5c0-1.4 2.9-2.5 6.5-2.5s6.5 1.1 6.5 2.5S13.6 9 10 9 3.5 7.9 3.5 6.500ZM3.5 6.500v7C3.5 14.9 6.4 16 10 16s6.5-1.1 6.5-2.500v-7M3.5 10c0 1.4 2.9 2.5 6.5 2.500s6.5-1.1 6.5-2.5"
+_PEN: Final = "M4 16l.8-3.500L13.3 4l2.7 2.7-8.5 8.500ZM11.5 5.800l2.7 2.7"
+_STAMP: Final = "M7.5 11c0-2-1-2.5-1-4.500a3.5 3.5 0 0 1 7 0c0 2-1 2.5-1 4.500M4.5 11h11v3h-11ZM4.5 16.500h11"
+_PEOPLE: Final = (
+    "M7.5 9.500a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM2.5 16.500c0-3 2.2-4.5 5-4.500s5 1.5 5 4.500M13 4a3 3 0 0 1 0 5.500M14.5 12.300c1.9.5 3 1.9 3 4.2"
+)
+_COLUMN: Final = "M3 7.5 10 3.500l7 4ZM4.5 16.500h11M5.5 7.500v7M10 7.500v7M14.5 7.500v7"
+_SCALES: Final = "M10 3.500v13M6 16.500h8M4 6h12M4 6l-2 5.500a2.3 2.3 0 0 0 4 0ZM16 6l-2 5.500a2.3 2.3 0 0 0 4 0Z"
+_CLOCK: Final = "M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14ZM10 6v4l2.8 1.8"
+_EYE: Final = "M2.5 10S5 5 10 5s7.5 5 7.5 5-2.5 5-7.5 5-7.5-5-7.5-5ZM10 8a2 2 0 1 0 0 4 2 2 0 0 0 0-4Z"
+_PULSE: Final = "M2.5 10.500h3.500l2-5.5 3.5 10 2-4.500h4"
 
 DESK: Final = (
     Group(
         "",
         (
             Entry("home", mark("Home"), "/operator", _HOME, HOUSE),
+            Entry("network", mark("Live network"), "/operator/network", _GLOBE, HOUSE),
+            Entry("tower", mark("Control tower"), "/operator/tower", _TOWER, HOUSE),
             Entry("orders", mark("Orders"), "/orders", _ORDERS, HOUSE),
             Entry("stock", mark("Stock"), "/stock", _STOCK, HOUSE),
             Entry("floor", mark("Warehouse floor"), "/floor", _FLOOR, FLOOR),
@@ -80,6 +96,20 @@ DESK: Final = (
         (
             Entry("merchant-start", mark("Getting started"), "/merchant/start", _LIST, MERCHANTS),
             Entry("merchant-settings", mark("Settings"), "/merchant/settings", _GEAR, MERCHANTS),
+        ),
+    ),
+    Group(
+        mark("Control"),
+        (
+            Entry("finance", mark("Finance"), "/operator/finance", _COINS, BOOKKEEPERS),
+            Entry("corrections", mark("Corrections"), "/operator/corrections", _PEN, BOOKKEEPERS),
+            Entry("customs", mark("Customs entries"), "/operator/customs", _STAMP, HOUSE),
+            Entry("merchants", mark("Merchants"), "/operator/merchants", _PEOPLE, HOUSE),
+            Entry("entities", mark("Legal entities and roles"), "/operator/entities", _COLUMN, HOUSE),
+            Entry("rules", mark("Rules"), "/operator/rules", _SCALES, HOUSE),
+            Entry("due", mark("Due work"), "/operator/due", _CLOCK, HOUSE),
+            Entry("audit", mark("Audit log"), "/operator/audit", _EYE, HOUSE),
+            Entry("health", mark("Health"), "/operator/health", _PULSE, HOUSE),
         ),
     ),
     Group(

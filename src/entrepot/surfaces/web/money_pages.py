@@ -10,11 +10,13 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.money import decimals_of
+from entrepot.books.money.correction import read_corrections_of
 from entrepot.books.money.read import list_account_entries, read_balances, read_posting, read_totals
 from entrepot.parties.model import MerchantKind
 from entrepot.parties.store import list_merchants
 from entrepot.surfaces.web.access import BOOKS, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.operator.audiences import BOOKKEEPERS
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.stock_pages import choose_merchant
 
@@ -87,9 +89,11 @@ async def show_posting(house: HouseDep, visitor: VisitorDep, merchant_id: FromPa
         is_own = visitor.sees_house or visitor.merchant_id == merchant_id
         entries = await read_posting(conn, merchant_id, posting_id) if is_own else []
         names = {one.merchant_id: one.name for one in await list_merchants(conn, MerchantKind.MERCHANT)}
+        corrections = await read_corrections_of(conn, merchant_id, posting_id) if entries and visitor.sees_house else []
     if not entries:
         raise UnknownPostingError("posting_id", str(posting_id), "Open it from an account.")
     values: dict[str, object] = {"head": entries[0], "entries": entries, "merchant_id": merchant_id, "merchant_name": names.get(merchant_id, "")}
+    values |= {"corrections": corrections, "may_correct": visitor.role in BOOKKEEPERS and entries[0].phase in {"posted", "post"}}
     return page("posting.html", visitor, values)
 
 

@@ -50,7 +50,7 @@ async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[s
         held = [(account, currency, -posted) for account, currency, posted, _ in await read_totals(conn) if account in {"mer", "rsv"}]
     values: dict[str, object] = {
         "states": [str(state) for state in OrderState],
-        "rows": _by_model(counts, house.registry),
+        "rows": by_model(counts, house.registry),
         "due": due,
         "now": now,
         "happenings": facts,
@@ -118,7 +118,7 @@ def _is_of_order(fact: Fact) -> bool:
     return fact.fact_code.startswith(("order_", "parcel_")) or "number" in fact.content
 
 
-def _by_model(counts: Sequence[tuple[str, str, int]], registry: Registry) -> list[tuple[str, str, Mapping[str, int]]]:
+def by_model(counts: Sequence[tuple[str, str, int]], registry: Registry) -> list[tuple[str, str, Mapping[str, int]]]:
     """Return for each model its code, title and orders by state, in the registry's order."""
     found: dict[str, dict[str, int]] = {code: {} for code in registry.codes}
     for model_code, state, count in counts:

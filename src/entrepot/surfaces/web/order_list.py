@@ -1,25 +1,19 @@
-"""Lists of orders: the whole house's, a merchant's own, a buyer's own; and finding anything by its number."""
+"""Lists of orders: the whole house's, a merchant's own, a buyer's own."""
 
-import uuid
 from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
-from litestar.response import Redirect
 
 from entrepot.base.errors import RefusedInputError
-from entrepot.base.sql import Conn
-from entrepot.catalogue.store import list_stock_items
-from entrepot.freight.read import read_parcels
-from entrepot.freight.track import find_parcels
 from entrepot.orders.model import OrderState
-from entrepot.orders.read import OrderRow, count_states, find_order, list_orders, list_person_orders
+from entrepot.orders.read import OrderRow, count_states, list_orders, list_person_orders
 from entrepot.parties.model import MerchantKind
 from entrepot.parties.store import list_merchants
-from entrepot.surfaces.web.access import BUYERS, HOUSE, MERCHANTS, Visitor, VisitorDep, open_to, require_member
-from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.access import BUYERS, HOUSE, MERCHANTS, VisitorDep, open_to, require_member
+from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import state_words
 
@@ -71,37 +65,6 @@ async def show_orders(
         "query": partial(_query, in_state, model),
     }
     return page("orders.html", visitor, values)
-
-
-@get("/search", opt=open_to(MERCHANTS, HOUSE))
-async def search(house: HouseDep, visitor: VisitorDep, q: FromQuery[str] = "") -> Response[str] | Redirect:
-    """Find an order, a parcel or a SKU by its number; another merchant's are not found."""
-    text = q.strip()[:100]
-    async with house.database.reading() as conn:
-        orders = await _orders_named(conn, house, visitor, text) if text else []
-        skus = await _skus_named(conn, visitor, text) if text and not orders else []
-    if len(orders) == 1:
-        return Redirect(f"/orders/{orders[0][0]}/{orders[0][1]}", status_code=303)
-    if len(skus) == 1 and not orders:
-        return Redirect(f"/stock?item={skus[0]}", status_code=303)
-    return page("search.html", visitor, {"text": text, "orders": orders})
-
-
-async def _orders_named(conn: Conn, house: HouseDep, visitor: Visitor, text: str) -> list[tuple[uuid.UUID, uuid.UUID]]:
-    """Return the orders with this number, id or tracking number that the visitor may see."""
-    found = [(merchant_id, order_id) for merchant_id, order_id, _ in await find_order(conn, text)]
-    if not found:
-        outside = await house.outside.current(conn, await business_now(conn))
-        parcels = await find_parcels(conn, [(carrier_code, text) for carrier_code in sorted(outside.carriers)])
-        found = [(one.merchant_id, one.order_id) for one in await read_parcels(conn, list(parcels.values()))]
-    return [key for key in found if visitor.sees_house or key[0] == visitor.merchant_id]
-
-
-async def _skus_named(conn: Conn, visitor: Visitor, text: str) -> list[str]:
-    """Return the merchant's own SKU with this code, if there is one."""
-    if visitor.merchant_id is None:
-        return []
-    return [item.sku for item in await list_stock_items(conn, visitor.merchant_id) if item.sku.casefold() == text.casefold()]
 
 
 def _sums(orders: list[OrderRow]) -> list[tuple[str, int]]:

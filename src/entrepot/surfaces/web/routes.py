@@ -29,8 +29,9 @@ from entrepot.surfaces.web.house import provide_house
 from entrepot.surfaces.web.merchant.routes import merchant_routes
 from entrepot.surfaces.web.money_pages import show_account, show_posting, show_trial_balance
 from entrepot.surfaces.web.operations_page import show_operations
+from entrepot.surfaces.web.operator.routes import operator_routes
 from entrepot.surfaces.web.operator_home import follow_feed, show_operator_home, show_proof
-from entrepot.surfaces.web.order_list import search, show_orders
+from entrepot.surfaces.web.order_list import show_orders
 from entrepot.surfaces.web.order_page import show_order
 from entrepot.surfaces.web.preferences import keep_preferences, keep_view
 from entrepot.surfaces.web.sign_in import do_enter_code, do_sign_in, do_sign_out, first_page, show_code, show_sign_in
@@ -83,7 +84,6 @@ def routes() -> list[HTTPRouteHandler]:
         follow_feed,
         show_orders,
         show_order,
-        search,
         show_stock,
         show_trial_balance,
         show_account,
@@ -99,6 +99,7 @@ def routes() -> list[HTTPRouteHandler]:
         *STORE_PAGES,
         *merchant_routes(),
         *floor_routes(),
+        *operator_routes(),
     ]
 
 

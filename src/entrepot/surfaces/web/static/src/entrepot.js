@@ -5,6 +5,7 @@ import { follow } from "./parts/feed.js";
 import { chooseWhole, focusErrors, sendOnChange, takeFocus } from "./parts/forms.js";
 import { foldFacets } from "./parts/facets.js";
 import { startList } from "./parts/list.js";
+import { watchNetwork } from "./parts/network.js";
 import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
 import { announce, toggleSounds } from "./parts/said.js";
@@ -18,6 +19,7 @@ const PARTS = [
   ["time[data-local]", showTime],
   ["[data-feed]", follow],
   ["[data-listing]", startList],
+  ["[data-network]", watchNetwork],
   ["[data-facets]", foldFacets],
   ["[data-tabs]", startTabs],
   ["[data-toast]", showToast],

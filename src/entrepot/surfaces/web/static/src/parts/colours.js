@@ -26,6 +26,13 @@ export function colours() {
 }
 
 export function redrawOnChange(figure, chart, draw) {
-  new ResizeObserver(() => chart.resize()).observe(figure);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const observer = new ResizeObserver(() => {
+    if (figure.isConnected) return chart.resize();
+    observer.disconnect();
+    dark.removeEventListener("change", draw);
+    chart.dispose();
+  });
+  observer.observe(figure);
+  dark.addEventListener("change", draw);
 }

@@ -29,7 +29,7 @@ function unroll(polygon) {
 
 function pointsOf(figure) {
   const rows = [...figure.querySelectorAll("[data-point]")];
-  return new Map(rows.map((row) => [row.dataset.point, { at: [Number(row.dataset.longitude), Number(row.dataset.latitude)], label: row.querySelector("th").textContent, figure: row.querySelector("td").textContent, kind: row.dataset.kind }]));
+  return new Map(rows.map((row) => [row.dataset.point, { at: [Number(row.dataset.longitude), Number(row.dataset.latitude)], label: row.querySelector("th").textContent, figure: row.querySelector("td").textContent, kind: row.dataset.kind, size: Number(row.dataset.size ?? 11) }]));
 }
 
 function frameOf(points) {
@@ -49,9 +49,9 @@ function optionOf(figure, ink) {
   const points = pointsOf(figure);
   const arcs = [...figure.querySelectorAll("[data-arc-from]")].map(({ dataset }) => ({
     coords: [points.get(dataset.arcFrom).at, points.get(dataset.arcTo).at],
-    lineStyle: { color: dataset.arcState === "open" ? ink.soft : ink.brand, width: dataset.arcState === "now" ? 3 : 2, type: dataset.arcState === "open" ? "dashed" : "solid", curveness: 0.2, opacity: 1 },
+    lineStyle: { color: { open: ink.soft, late: ink.warning }[dataset.arcState] ?? ink.brand, width: Number(dataset.arcWidth ?? (dataset.arcState === "now" ? 3 : 2)), type: dataset.arcState === "open" ? "dashed" : "solid", curveness: 0.2, opacity: 1 },
   }));
-  const fill = { place: ink.brand, parcel: ink.warning, door: ink.ink };
+  const fill = { place: ink.brand, parcel: ink.warning, held: ink.warning, door: ink.ink };
   return {
     tooltip: { renderMode: "richText", backgroundColor: ink.paper, borderColor: ink.line, textStyle: { color: ink.ink, fontSize: 12 } },
     geo: { map: "world", boundingCoords: frameOf([...points.values()]), silent: true, itemStyle: { areaColor: ink.land, borderColor: ink.paper, borderWidth: 0.6 }, left: 0, right: 0, top: 0, bottom: 0, roam: false },
@@ -60,17 +60,18 @@ function optionOf(figure, ink) {
       {
         type: "scatter",
         coordinateSystem: "geo",
-        symbolSize: 11,
+        symbolSize: (_, { data }) => data.size,
         label: { show: true, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, textBorderColor: ink.paper, textBorderWidth: 3 },
         labelLayout: { hideOverlap: true },
         tooltip: { formatter: ({ name, data }) => (data.figure ? `${name}: ${data.figure}` : name) },
-        data: [...points.values()].map((one) => ({ name: one.label, value: one.at, figure: one.figure, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
+        data: [...points.values()].map((one) => ({ name: one.label, value: one.at, figure: one.figure, size: one.size, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
       },
     ],
   };
 }
 
 export function drawMap(figure) {
+  if (!figure.isConnected) return;
   const chart = init(figure.querySelector(".chart-canvas"), null, { renderer: "canvas" });
   const draw = () => chart.setOption(optionOf(figure, colours()), true);
   draw();

@@ -1,0 +1,1 @@
+"""Pages of the platform operator: operations, finance, compliance, administration."""

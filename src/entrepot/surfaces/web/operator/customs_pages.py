@@ -1,0 +1,94 @@
+"""Customs entries: all declarations by state, and one with its lines, parties and message log."""
+
+import uuid
+from typing import Final
+
+from litestar import Response, get
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from entrepot.base.errors import UnknownReferenceError
+from entrepot.customs.lists import list_declarations
+from entrepot.customs.model import DeclarationKind, DeclarationState
+from entrepot.customs.read import read_declarations, read_messages
+from entrepot.parties.store import read_merchants
+from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
+from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row, View
+from entrepot.surfaces.web.operator.rows import MOST, Texts, answer_rows
+from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import plain_words
+
+LIST: Final = Listing(
+    "declarations",
+    "/operator/customs",
+    (
+        Column("kind", mark("Declaration"), Kind.WORDS, is_sortable=True),
+        Column("state", mark("State"), Kind.STATE, is_sortable=True),
+        Column("at", mark("Since"), Kind.TIME, is_sortable=True),
+        Column("regime", mark("Procedure"), Kind.CODE, is_sortable=True),
+        Column("from", mark("From"), Kind.COUNTRY, is_sortable=True),
+        Column("to", mark("To"), Kind.COUNTRY, is_sortable=True),
+        Column("merchant", mark("Merchant"), is_sortable=True),
+        Column("cause", mark("Cause"), Kind.WORDS),
+        Column("version", mark("Version"), Kind.TEXT, is_optional=True),
+    ),
+    (
+        Filter("q", mark("Merchant, procedure or cause")),
+        Filter("state", mark("Any state"), tuple((str(one), plain_words(one)) for one in DeclarationState)),
+        Filter("kind", mark("Any kind"), tuple((str(one), plain_words(one)) for one in DeclarationKind)),
+    ),
+    tuple(View(str(one), plain_words(one), {"state": str(one)}) for one in DeclarationState),
+    sort="-at",
+)
+TEXTS: Final = Texts(
+    "customs",
+    mark("Customs entries"),
+    mark("What was declared, what customs decided, and what it waits for"),
+    mark("Nothing was declared yet"),
+    mark("Orders that cross a customs border are declared here by themselves."),
+)
+
+
+class UnknownEntryError(UnknownReferenceError):
+    """No declaration has this id; open it from the list of customs entries."""
+
+
+@get("/operator/customs", opt=open_to(HOUSE))
+async def show_entries(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
+    """Show all declarations."""
+    async with house.database.reading() as conn:
+        found = await list_declarations(conn, [], MOST)
+        names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.merchant_id for one in found}))).items()}
+    rows = [
+        Row(
+            str(one.declaration_id),
+            {
+                "kind": Cell(one.kind, href=f"/operator/customs/{one.merchant_id}/{one.declaration_id}"),
+                "state": Cell(one.state),
+                "at": Cell(one.state_at),
+                "regime": Cell(one.regime_code),
+                "from": Cell(one.ship_from),
+                "to": Cell(one.ship_to),
+                "merchant": Cell(names.get(one.merchant_id, "")),
+                "cause": Cell(one.cause_code or None),
+                "version": Cell(str(one.version)),
+            },
+        )
+        for one in found
+    ]
+    return await answer_rows(request, house, visitor, LIST, TEXTS, rows)
+
+
+@get("/operator/customs/{merchant_id:uuid}/{declaration_id:uuid}", opt=open_to(HOUSE))
+async def show_entry(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], declaration_id: FromPath[uuid.UUID]) -> Response[str]:
+    """Show one declaration with its lines, parties and messages."""
+    async with house.database.reading() as conn:
+        found = await read_declarations(conn, [merchant_id], [declaration_id])
+        if not found:
+            raise UnknownEntryError("declaration_id", str(declaration_id), "Open it from the list of customs entries.")
+        messages = await read_messages(conn, merchant_id, declaration_id)
+        merchants = await read_merchants(conn, [merchant_id])
+    values: dict[str, object] = {"stored": found[0], "one": found[0].declaration, "messages": messages, "merchant": merchants[merchant_id]}
+    return page("operator/declaration.html", visitor, values)

@@ -1,0 +1,155 @@
+"""Dated rules: every fee, tax and duty with its dates and source, and what differs between two days."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+from litestar.response import Stream
+from msgspec import Struct
+
+from entrepot.base.errors import RefusedInputError
+from entrepot.customs.rate_rows import read_duty_rows
+from entrepot.settlement.rate_rows import read_rule_rows
+from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
+from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row, View
+from entrepot.surfaces.web.operator.rows import Texts, answer_rows
+from entrepot.surfaces.web.render import page
+
+KINDS: Final = (("fee", mark("Fees")), ("tax_rate", mark("Tax rates")), ("tax_rule", mark("Tax rules")), ("duty", mark("Duty rates")))
+_TOLD: Final = 160
+_CHANGES: Final = 200
+LIST: Final = Listing(
+    "rules",
+    "/operator/rules",
+    (
+        Column("key", mark("Rule"), is_sortable=True),
+        Column("kind", mark("Kind"), Kind.WORDS, is_sortable=True),
+        Column("told", mark("What it says")),
+        Column("from", mark("From"), Kind.DAY, is_sortable=True),
+        Column("to", mark("Before"), Kind.DAY, is_sortable=True),
+        Column("confidence", mark("Confidence"), Kind.WORDS, is_sortable=True),
+        Column("source", mark("Source"), is_optional=True),
+        Column("version", mark("Version"), Kind.CODE, is_optional=True),
+    ),
+    (Filter("q", mark("Rule or source")), Filter("kind", mark("Any kind"), KINDS)),
+    tuple(View(code, title, {"kind": code}) for code, title in KINDS),
+    sort="key",
+)
+TEXTS: Final = Texts(
+    "rules",
+    mark("Rules"),
+    mark("Fees, taxes and duties with their dates; a decision keeps the version it was made by"),
+    mark("No rules are loaded"),
+    mark("Rules come with the product and are loaded when the house opens."),
+)
+
+
+class NotADayError(RefusedInputError):
+    """The day to compare is no date; write it as 2026-09-01."""
+
+
+class DatedRule(Struct, frozen=True):
+    """A rule of any kind."""
+
+    kind: str
+    key: str
+    told: str
+    version: str
+    effective_from: date
+    effective_to: date | None
+    source: str
+    confidence: str
+
+    def holds_on(self, day: date) -> bool:
+        """Tell whether the rule is in force on a day."""
+        return self.effective_from <= day and (self.effective_to is None or day < self.effective_to)
+
+
+class Change(Struct, frozen=True):
+    """A rule that says something else on the later day; what was or is not there is empty."""
+
+    kind: str
+    key: str
+    before: str
+    after: str
+
+
+async def _rules(house: HouseDep) -> list[DatedRule]:
+    async with house.database.reading() as conn:
+        settled = await read_rule_rows(conn)
+        duties = await read_duty_rows(conn)
+    found = [
+        DatedRule(one.kind, one.key, one.told, one.version, one.effective_from, one.effective_to, one.source, one.confidence)
+        for one in settled
+        if one.is_active
+    ]
+    return found + [
+        DatedRule("duty", one.key, one.told, one.version, one.effective_from, one.effective_to, one.source, one.confidence)
+        for one in duties
+        if one.is_active
+    ]
+
+
+@get("/operator/rules", opt=open_to(HOUSE))
+async def show_rules(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
+    """Show all rules, past and future ones too."""
+    rows = [
+        Row(
+            f"{one.kind}:{one.version}:{one.effective_from}",
+            {
+                "key": Cell(one.key),
+                "kind": Cell(one.kind),
+                "told": Cell(one.told if len(one.told) <= _TOLD else one.told[:_TOLD] + "…"),
+                "from": Cell(one.effective_from),
+                "to": Cell(one.effective_to),
+                "confidence": Cell(one.confidence),
+                "source": Cell(one.source),
+                "version": Cell(one.version),
+            },
+        )
+        for one in await _rules(house)
+    ]
+    async with house.database.reading() as conn:
+        today = (await business_now(conn)).date()
+    values: dict[str, object] = {"today": today, "year_ago": today.replace(year=today.year - 1, day=min(today.day, 28))}
+    return await answer_rows(request, house, visitor, LIST, TEXTS, rows, values, "operator/rules.html")
+
+
+@get("/operator/rules/diff", opt=open_to(HOUSE))
+async def show_changes(
+    house: HouseDep,
+    visitor: VisitorDep,
+    first: Annotated[str, QueryParameter(name="from")] = "",
+    last: Annotated[str, QueryParameter(name="to")] = "",
+) -> Response[str]:
+    """Show what rules say on a day that they did not say on an earlier one."""
+    async with house.database.reading() as conn:
+        today = (await business_now(conn)).date()
+    before, after = (_day(text) if text else today for text in (first, last))
+    changes = changes_between(await _rules(house), before, after)
+    values: dict[str, object] = {"before": before, "after": after, "changes": changes[:_CHANGES], "count": len(changes), "kinds": dict(KINDS)}
+    return page("operator/rules_diff.html", visitor, values)
+
+
+def changes_between(rules: Sequence[DatedRule], before: date, after: date) -> list[Change]:
+    """Return every rule that says something else on one day than on another, by kind and key."""
+    said: list[dict[tuple[str, str], str]] = []
+    for day in (before, after):
+        held: dict[tuple[str, str], list[str]] = {}
+        for one in rules:
+            if one.holds_on(day):
+                held.setdefault((one.kind, one.key), []).append(one.told)
+        said.append({key: "; ".join(sorted(texts)) for key, texts in held.items()})
+    keys = sorted({*said[0], *said[1]})
+    return [Change(*key, said[0].get(key, ""), said[1].get(key, "")) for key in keys if said[0].get(key) != said[1].get(key)]
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise NotADayError("day", text, "Write it as 2026-09-01.") from None
