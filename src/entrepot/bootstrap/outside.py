@@ -32,9 +32,13 @@ _FRESH_S: Final = 60
 
 
 def build_outside(settings: Settings, reference: Reference) -> Outside:
-    """Build the outside of one process; an unpaid order holds its units for half a business hour, and never less than ten real minutes."""
+    """Build the outside of one process; an unpaid order holds its units for half a business hour, and never less than ten real minutes.
+
+    Only a world moves the business clock faster than the machine's: without one the speed says nothing about holds.
+    """
     seed = str(settings.seed)
-    hold_s = max(_HOLD_S, int(_LEAST_REAL_HOLD_S * settings.speed))
+    speed = settings.speed if settings.world is WorldMode.ON else 1
+    hold_s = max(_HOLD_S, int(_LEAST_REAL_HOLD_S * speed))
     return Outside(reference, RandomIds(), BuiltInProvider(), demo_carriers(seed), BuiltInCustomsGateway(seed), hold_s)
 
 
