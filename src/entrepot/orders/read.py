@@ -181,8 +181,10 @@ async def count_orders(conn: Conn) -> list[tuple[str, str, int]]:
     rows = await fetch(
         conn,
         """
-        select l.model_code, o.state, count(distinct (o.merchant_id, o.order_id))
-        from customer_order o join order_line l using (merchant_id, order_id) group by 1, 2 order by 1, 2
+        select model_code, state, count(*)
+        from (select distinct o.merchant_id, o.order_id, l.model_code, o.state
+              from customer_order o join order_line l using (merchant_id, order_id)) as of_model
+        group by 1, 2 order by 1, 2
         """,
     )
     return [(str(row[0]), str(row[1]), int(row[2])) for row in rows]
