@@ -1,7 +1,7 @@
 """The full figures of the issues, measured by the commands a user has: `make accept` writes docs/acceptance.md and exits 1 if one is missed.
 
-Each figure is taken from a program of its own on a fresh database; the real trade file is read from `../shared` and its part is told as
-not measured where the file is not there.
+Each figure is taken from a program of its own on a fresh database, or, for a sale, over HTTP from the program that runs on one; the real
+trade file is read from `../shared` and its part is told as not measured where the file is not there.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,9 @@ from typing import Any
 import psycopg
 from tests.factories.second_count import FILE, WITHOUT_RULE, count_again
 
+from benchmarks.figures import VERDICT, Figures, add_laws
+from benchmarks.flash import measure_flash, measure_pages
+from benchmarks.quota import measure_quota
 from entrepot.bootstrap.postgres import is_answering, socket_directory, socket_url
 from entrepot.bootstrap.running import current_database
 from entrepot.bootstrap.settings import read_settings
@@ -35,21 +37,6 @@ FILE_VALUE = Decimal("9747747.934")
 GIB = 1024**3
 KILLED_AT = (0.3, 0.65)
 """Shares of the steps after which the second import is killed."""
-
-
-@dataclass
-class Figures:
-    """What was measured against what is asked."""
-
-    rows: list[tuple[str, str, str, bool | None]] = field(default_factory=list)
-
-    def add(self, what: str, asked: str, measured: object, holds: bool | None) -> None:  # noqa: FBT001 -- a verdict, read as the last column
-        """Note a figure; None says that it could not be measured here."""
-        self.rows.append((what, asked, str(measured), holds))
-        print(f"{_VERDICT[holds]:<12} {what}: {measured} (asked: {asked})", flush=True)
-
-
-_VERDICT = {True: "holds", False: "missed", None: "not measured"}
 
 
 def main() -> int:
@@ -252,13 +239,6 @@ def proportional_bytes(pid: int) -> int:
 # -- told ------------------------------------------------------------------------------------------------------------
 
 
-def add_laws(figures: Figures, name: str, laws: list[dict[str, Any]], untouched: frozenset[int] = frozenset()) -> None:
-    """Note what the eight laws were held against; some have nothing to say about what a part did."""
-    told = ", ".join(f"{one['law']}: {one['checked']:,}/{one['broken']}" for one in laws)
-    holds = len(laws) == 8 and all((one["checked"] > 0 or one["law"] in untouched) and one["broken"] == 0 for one in laws)
-    figures.add(f"{name}: laws (checked/broken)", "all eight, none broken", told, holds)
-
-
 def short(report: Mapping[str, Any]) -> str:
     """Return the beginning of a fingerprint."""
     return str(report["books_hash"])[:16]
@@ -266,13 +246,13 @@ def short(report: Mapping[str, Any]) -> str:
 
 def page(figures: Figures, took_s: float) -> str:
     """Return the page of the figures."""
-    rows = [f"| {what} | {asked} | {measured} | {_VERDICT[holds]} |" for what, asked, measured, holds in figures.rows]
+    rows = [f"| {what} | {asked} | {measured} | {VERDICT[holds]} |" for what, asked, measured, holds in figures.rows]
     day = time.strftime("%Y-%m-%d", time.gmtime())
     return "\n".join(
         [
             "# Acceptance",
             "",
-            "Written by `make accept`: each figure comes from the commands a user has, on a fresh database.",
+            "Written by `make accept`: each figure comes from the commands a user has, or over HTTP from the running program, on a fresh database.",
             "",
             f"Measured on {day} with Python {platform.python_version()} on {os.cpu_count()} cores, in {took_s / 60:.0f} minutes.",
             "",
@@ -284,7 +264,13 @@ def page(figures: Figures, took_s: float) -> str:
     )
 
 
-PARTS: tuple[tuple[str, Callable[[Figures], None]], ...] = (("world", measure_world), ("import", measure_import))
+PARTS: tuple[tuple[str, Callable[[Figures], None]], ...] = (
+    ("world", measure_world),
+    ("import", measure_import),
+    ("flash", measure_flash),
+    ("quota", measure_quota),
+    ("pages", measure_pages),
+)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,6 @@ NEW_PLACES = (
     ("GB-BRS5", "Bristol", 51_454_500, -2_587_900),
 )
 """What the demo network lacks, so that five places lie where the buyers are."""
-HOME_UNITS, FAR_UNITS = (300, 299, 1), (200, 200)
-"""Units of a SKU at three places in the buyers' country, the last nearly empty, and at two beyond a border: 1,000 in all."""
 
 
 _ADJECTIVES = (
@@ -113,6 +111,9 @@ class Size:
     merchants: int
     skus: int
     buyers: int
+    home_units: tuple[int, ...] = (300, 299, 1)
+    far_units: tuple[int, ...] = (200, 200)
+    """Units of a SKU at three places in the buyers' country, the last nearly empty, and at two beyond a border: 1,000 in all."""
 
 
 FULL = Size(200, 500, 20_000)
@@ -183,7 +184,7 @@ async def fill_world(conn: Conn, keyring: Keyring, size: Size) -> BenchWorld:
     for shop in shops:
         async with conn.transaction():
             await _add_goods(conn, shop, opened, opened_at)
-            await post_moves(conn, [_receipt(shop, opened_at)])
+            await post_moves(conn, [_receipt(shop, size, opened_at)])
     persons = tuple(derived_id("bench_person", number) for number in range(size.buyers))
     async with conn.transaction():
         buyers = [NewBuyer(one, COUNTRY, PersonalDetails(f"Bench Buyer {number}")) for number, one in enumerate(persons)]
@@ -251,19 +252,19 @@ async def _add_goods(conn: Conn, shop: _Shop, opened: frozenset[tuple[uuid.UUID,
         one.require()
 
 
-def _receipt(shop: _Shop, at: datetime) -> StockPosting:
+def _receipt(shop: _Shop, size: Size, at: datetime) -> StockPosting:
     """Return the receipt of all of a merchant's goods: every SKU lies at three places near the buyers and at two far away, another five for the next."""
     moves: list[Move] = []
     for number, good in enumerate(shop.goods):
         key = (shop.merchant_id, shop.merchant_id, good.item_id)
         source, spot_code = Location(*key, SUPPLIER), f"bin:A-{1 + number % 12:02d}"
-        moves += [Move(source, Location(*key, place_code, spot_code), units) for place_code, units in _spread(number)]
+        moves += [Move(source, Location(*key, place_code, spot_code), units) for place_code, units in _spread(number, size)]
     name = derived_id("bench_receipt", shop.code)
     return StockPosting(shop.merchant_id, name, at, "receipt", name, moves)
 
 
-def _spread(number: int) -> list[tuple[str, int]]:
+def _spread(number: int, size: Size) -> list[tuple[str, int]]:
     """Return the five places of a SKU with the units there."""
     home = [HOME_PLACES[(number + step) % len(HOME_PLACES)] for step in (0, 1, 3)]
     far = [FAR_PLACES[(number + step) % len(FAR_PLACES)] for step in (0, 2)]
-    return [*zip(home, HOME_UNITS, strict=True), *zip(far, FAR_UNITS, strict=True)]
+    return [*zip(home, size.home_units, strict=True), *zip(far, size.far_units, strict=True)]
