@@ -55,7 +55,7 @@ class Plan:
     wave_units: int
 
 
-FULL = Plan(kills=20, seed=7, clients=16, pause_s=(0.2, 9.0), healthy_per_hundred=70, rest_s=1.0, speed=120, units=60, wave_units=15)
+FULL = Plan(kills=20, seed=7, clients=16, pause_s=(0.2, 9.0), healthy_per_hundred=70, rest_s=1.0, speed=120, units=100, wave_units=40)
 SMALL = Plan(kills=1, seed=7, clients=6, pause_s=(0.3, 1.5), healthy_per_hundred=100, rest_s=0.2, speed=600, units=3, wave_units=2)
 
 
