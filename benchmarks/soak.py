@@ -30,10 +30,8 @@ from entrepot.cli.check import prove_laws
 KINDS = (SERVER, WORKER, DATABASE)
 BACKENDS_PER_DATABASE = 4
 """For so many kills of the database's main process one of a process that serves a client, which makes the database recover as well."""
-HEALTHY_PER_HUNDRED = 70
-"""How many of a hundred kills hit a program that has recovered from the last one; the others may hit it while it does."""
 RECOVERY_LIMIT_S = 120
-SETTLING_SPEED = 600
+SETTLING_SPEED = 1200
 _TICK_S = 0.25
 _ERRORS_SHOWN = 40
 
@@ -42,20 +40,23 @@ _ERRORS_SHOWN = 40
 class Plan:
     """What a soak does: how often each kind is killed and after which pauses, how many clients order with which longest rest, how fast the business
     clock runs, and how many units come to each share of a shelf at first and after a kill.
+
+    So many of a hundred kills hit a program that has recovered from the last one; the others may hit it while it does.
     """
 
     kills: int
     seed: int
     clients: int
     pause_s: tuple[float, float]
+    healthy_per_hundred: int
     rest_s: float
     speed: float
     units: int
     wave_units: int
 
 
-FULL = Plan(kills=20, seed=7, clients=16, pause_s=(0.2, 9.0), rest_s=1.0, speed=120, units=150, wave_units=60)
-SMALL = Plan(kills=1, seed=7, clients=6, pause_s=(0.2, 1.2), rest_s=0.2, speed=600, units=8, wave_units=8)
+FULL = Plan(kills=20, seed=7, clients=16, pause_s=(0.2, 9.0), healthy_per_hundred=70, rest_s=1.0, speed=120, units=100, wave_units=40)
+SMALL = Plan(kills=1, seed=7, clients=6, pause_s=(0.3, 1.5), healthy_per_hundred=100, rest_s=0.2, speed=600, units=3, wave_units=2)
 
 
 @dataclass
@@ -147,7 +148,7 @@ def _kill_all(plan: Plan, program: Installation, world: SoakWorld, outcome: Outc
     kinds = [*KINDS * plan.kills, *[BACKEND] * -(-plan.kills // BACKENDS_PER_DATABASE)]
     dice.shuffle(kinds)
     for number, kind in enumerate(kinds, start=1):
-        if dice.randrange(100) < HEALTHY_PER_HUNDRED:
+        if dice.randrange(100) < plan.healthy_per_hundred:
             outcome.recoveries_s.append(wait_until(program.is_healthy, "a healthy program", RECOVERY_LIMIT_S))
             wait_until(lambda wave=number: _tried(lambda: bring_stock(program.url, world, wave, plan.wave_units)), "stock to come")
         time.sleep(dice.uniform(*plan.pause_s))
@@ -230,6 +231,9 @@ def _arguments(given: Sequence[str] | None) -> Plan:
     parser.add_argument("--kills", type=int, help=f"How often each of {', '.join(KINDS)} is killed; {FULL.kills}, or {SMALL.kills} with --small.")
     parser.add_argument("--seed", type=int, default=FULL.seed, help="Draws the orders, the victims and the pauses; timing differs each time.")
     parser.add_argument("--clients", type=int, help="How many clients order at once.")
+    parser.add_argument(
+        "--seconds-between", dest="pause_s", nargs=2, type=float, metavar=("LEAST", "MOST"), help="Shortest and longest pause before a kill."
+    )
     args = parser.parse_args(given)
     plan = SMALL if args.small else FULL
     chosen: dict[str, Any] = {name: value for name, value in vars(args).items() if name != "small" and value is not None}
