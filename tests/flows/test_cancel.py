@@ -14,7 +14,7 @@ from entrepot.flows.cancel import CancelAsk, cancel_units, close_shorts
 from entrepot.flows.check_laws import check_laws
 from entrepot.flows.clear_customs import declare_consignments
 from entrepot.flows.floor_moves import post_floor_moves
-from entrepot.flows.fulfil import MerchantShipment, _read_stock, confirm_shipments, hand_over, pick_and_pack
+from entrepot.flows.fulfil import MerchantShipment, confirm_shipments, hand_over, pick_and_pack, read_bin_stock
 from entrepot.flows.order_to_cash import EXPIRE, PAY, expire_holds, place_orders, take_payments
 from entrepot.flows.pay_back import RETRY, retry_refunds
 from entrepot.flows.release import DECLARE, SHIP_BY
@@ -105,7 +105,7 @@ async def bring_to(conn, outside, stage):
         await pick_and_pack(conn, outside, queue, later(minutes=10))
     if stage in {"picking", "picked"}:
         items = await fetch(conn, "select distinct merchant_id, stock_item_id, place_code from stock_availability")
-        stock = await _read_stock(conn, items)
+        stock = await read_bin_stock(conn, items)
         if stage == "picked":
             await pick(conn, stock)
         else:
@@ -229,7 +229,7 @@ async def test_one_by_one_and_together_give_the_same_books(conn):
 async def test_what_the_picker_did_not_find_is_paid_back(conn):
     _, outside = await open_house(conn)
     key, _ = await platform_order(conn, outside)
-    stock = await _read_stock(conn, await fetch(conn, "select distinct merchant_id, stock_item_id, place_code from stock_availability"))
+    stock = await read_bin_stock(conn, await fetch(conn, "select distinct merchant_id, stock_item_id, place_code from stock_availability"))
     steps = await pick(conn, stock, missing=1)
     assert [(step.outcome, [count.quantity for count in step.shorts]) for step in steps] == [(StepOutcome.DONE, [1])]
     answers = await close_shorts(conn, outside, steps, STAFF, later(hours=1))

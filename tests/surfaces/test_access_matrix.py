@@ -33,6 +33,9 @@ SAMPLES = {
     "name": "entrepot.css",
     "merchant_id": str(AUDIO),
     "list_code": "orders",
+    "line_no": "1",
+    "event": "sale",
+    "fee_no": "1",
 }
 """A value for each parameter of an address; ids that are not here are taken from the house or made up."""
 NOBODY, STRANGER = "nobody", "member of another merchant"

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from tests.factories.browser import chromium, opened_browser, served, watch_console
+from tests.factories.browser import chromium, opened_browser, watch_console
 from tests.factories.floor_house import PLAN, fill_database
+from tests.factories.served import served
 from tests.factories.shown_house import keep_keyring
 
 pytestmark = [

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from tests.factories.browser import chromium, opened_browser, served, sign_in, watch_console
+from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
 from tests.factories.merchant_house import QUESTION, fill_merchant_database
+from tests.factories.served import served
 from tests.factories.shown_house import keep_keyring
 
 pytestmark = [

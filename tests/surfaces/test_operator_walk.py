@@ -4,7 +4,8 @@ import asyncio
 import re
 
 import pytest
-from tests.factories.browser import chromium, opened_browser, served, sign_in, watch_console
+from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
+from tests.factories.served import served
 from tests.factories.shown_house import fill_database, keep_keyring
 
 pytestmark = [

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from tests.factories.browser import chromium, opened_browser, served, sign_in, watch_console
+from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
 from tests.factories.house import STAFF, Outside
+from tests.factories.served import served
 from tests.factories.shown_house import deliver, fill_house, keep_keyring, run_steps, work
 
 from entrepot.base.clock_store import advance_business_now, read_business_now

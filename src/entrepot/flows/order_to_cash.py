@@ -119,7 +119,7 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
     decided = _Decided()
     if fresh:
         await _decide(conn, outside, fresh, decided, actor)
-    stored = await find_claimed(conn, claims) if decided.is_overtaken else claimed
+    stored = await find_claimed(conn, claims) if decided.may_be_overtaken else claimed
     firsts = {_key(one): one for one, _ in fresh}
     answers = [_answer(one, claim, firsts, decided) for one, claim in zip(requests, stored, strict=True)]
     twins = [answer.state == "placed" and claim.state is not ClaimState.NEW for answer, claim in zip(answers, claimed, strict=True)]
@@ -127,12 +127,15 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
 
 
 class _Decided(Struct):
-    """What became of a batch: answers and refusals by checkout, those that somebody faster outran, and whether another transaction took a key first."""
+    """What became of a batch: answers and refusals by checkout, those that somebody faster outran, and whether another transaction may have a key.
+
+    Whoever asks twice at once must not be refused because the first time took the last unit: before a refusal is told, the keys are looked up again.
+    """
 
     answers: dict[uuid.UUID, PlaceAnswer] = {}
     refusals: dict[uuid.UUID, EntrepotError] = {}
     outrun: frozenset[uuid.UUID] = frozenset()
-    is_overtaken: bool = False
+    may_be_overtaken: bool = False
 
 
 async def _decide(conn: Conn, outside: Outside, fresh: Sequence[tuple[OrderRequest, Claim]], decided: _Decided, actor: Actor) -> None:
@@ -146,6 +149,7 @@ async def _decide(conn: Conn, outside: Outside, fresh: Sequence[tuple[OrderReque
             decided.refusals[one.checkout_id] = plan
         else:
             planned.append((plan, claim, _placed(plan, outside.hold_s)))
+    decided.may_be_overtaken = bool(decided.refusals)
     if not planned:
         return
     kept = await keep_answers(conn, [claim for _, claim, _ in planned], [_stored(answer) for _, _, answer in planned])
@@ -157,7 +161,7 @@ async def _decide(conn: Conn, outside: Outside, fresh: Sequence[tuple[OrderReque
     decided.answers = {plan.request.checkout_id: answer for plan, answer in accepted}
     decided.refusals |= refused
     decided.outrun = frozenset(checkout_id for checkout_id, refusal in refused.items() if isinstance(refusal, NotEnoughUnitsError))
-    decided.is_overtaken = len(held) < len(planned)
+    decided.may_be_overtaken |= len(held) < len(planned)
 
 
 def _key(request: OrderRequest) -> tuple[uuid.UUID, str]:
