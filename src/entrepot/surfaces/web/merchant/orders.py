@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from entrepot.flows.ship_figures import WAITING
 from entrepot.operations.model import Role
 from entrepot.operations.registry import Registry
+from entrepot.orders.hold import read_open_holds
 from entrepot.orders.model import OrderState, UnknownOrderError
 from entrepot.orders.read import read_orders
 from entrepot.orders.sales_list import SalesAsk, SalesRow, find_sales
@@ -97,12 +98,13 @@ async def show_sale(request: WebRequest, house: HouseDep, visitor: VisitorDep, o
         if not found:
             raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
         view = await read_full_view(conn, found[0], house.registry, visitor.language)
+        hold = (await read_open_holds(conn, [merchant_id], [order_id])).get((merchant_id, order_id))
     waiting = [
         (one, clock_words(visitor.language, now, one.ship_by_at), clock_tone(now, one.ship_by_at))
         for one in view.consignments
         if one.doer == Role.MERCHANT and one.state in WAITING
     ]
-    values = {"view": view, "order": found[0], "way": way_of(found[0].state), "waiting": waiting, "told": told_by(request)}
+    values = {"view": view, "order": found[0], "way": way_of(found[0].state), "hold": hold, "waiting": waiting, "told": told_by(request)}
     return page("merchant/order.html", visitor, values)
 
 
