@@ -13,8 +13,10 @@ from tests.factories.scarce import BRITISH, CHINESE, FREE, USED, ask, minutes, o
 
 from entrepot.base.sql import fetch
 from entrepot.bootstrap.database import in_transaction, open_pool
+from entrepot.flows import order_to_cash
 from entrepot.flows.cancel import CancelAsk, cancel_units
 from entrepot.flows.check_laws import check_laws
+from entrepot.flows.ground import read_ground
 from entrepot.flows.order_to_cash import EXPIRE, PAY, place_orders
 from entrepot.flows.release import DECLARE
 from entrepot.flows.run_due import run_due
@@ -297,3 +299,20 @@ async def test_two_accounts_of_one_resident_never_exceed_the_year(pool, house, s
         (rows,) = await fetch(conn, "select count(*), count(distinct checkout_id) from payment")
         assert rows == (len(placed) + 4, len(placed) + 4)  # losers have no payment
         assert await broken_rows(conn, house) == []
+
+
+async def test_who_asks_twice_at_once_is_not_refused_what_the_first_time_took(pool, house, monkeypatch):
+    """The first asking commits after the second has looked its key up and before it reads the shelf, which is then empty."""
+    one = ask(house, "GB", BRITISH[0], "twice", [(1, 3)], "card_ok")  # all there are
+    first = []
+
+    async def read_late(conn, reference, requests):
+        if not first:
+            first.append(None)  # the first asking reads at once
+            first[0] = (await place(pool, house, [one]))[0]
+        return await read_ground(conn, reference, requests)
+
+    monkeypatch.setattr(order_to_cash, "read_ground", read_late)
+    second = (await place(pool, house, [one]))[0]
+    assert first[0].state == "placed"
+    assert (second.state, second.checkout_id, second.orders) == ("exists", first[0].checkout_id, first[0].orders)
