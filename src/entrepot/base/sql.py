@@ -1,8 +1,7 @@
 """Set-based SQL through psycopg: one statement, typed arrays in, rows out."""
 
 import re
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, cast
@@ -116,8 +115,3 @@ def columns(rows: Iterable[object], *fields: str) -> dict[str, list[Any]]:
 def json_column(values: Iterable[object]) -> list[bytes]:
     """Return values as JSON for a `jsonb[]` parameter."""
     return [_JSON.encode(value) for value in values]
-
-
-def as_uuids(values: Sequence[object]) -> list[uuid.UUID]:
-    """Return a driver column of ids with its static type."""
-    return [value for value in values if isinstance(value, uuid.UUID)]
