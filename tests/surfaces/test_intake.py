@@ -68,7 +68,7 @@ async def opened(url, data, limits):
     """Give the handler over a database, as it gathers batches within limits."""
     settings = read_settings({"DATABASE_URL": url, "ENTREPOT_DATA": str(data)})
     async with open_pool(url, 4) as pool, await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
-        house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, KEYRING, Proofs())
+        house = House(PooledDatabase(pool, pool), FreshOutside(settings), REGISTRY, KEYRING, Proofs())
         sizes = []
         intake = Intake(house, limits, sizes.append)
 

@@ -66,7 +66,7 @@ async def take_orders(url, data):
     await bring_stock(url, world, 0, 40)
     settings = read_settings({"DATABASE_URL": url, "ENTREPOT_DATA": str(data), "ENTREPOT_SPEED": "1"})
     async with open_pool(url, 4) as pool:
-        house = House(PooledDatabase(pool), FreshOutside(settings), REGISTRY, KEYRING, Proofs())
+        house = House(PooledDatabase(pool, pool), FreshOutside(settings), REGISTRY, KEYRING, Proofs())
         transport = httpx.ASGITransport(Intake(house, BatchLimits(), lambda _: None))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             sent = [await send(client, world, wish) for wish in wishes(world)]

@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 
 from entrepot.base.batching import BatchLimits
 from entrepot.base.sql import Conn
-from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool
+from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool, open_reading_pool
 from entrepot.bootstrap.outside import FreshOutside, build_mailer, read_keyring
 from entrepot.bootstrap.settings import Settings, read_settings
 from entrepot.operations.registry import REGISTRY
@@ -35,27 +35,27 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class PooledDatabase:
-    """This process's pool, as the surfaces use it."""
+    """This process's pools, as the surfaces use them: whoever reads never waits for a connection behind batches that write."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, writers: Pool, readers: Pool) -> None:
+        self._writers = writers
+        self._readers = readers
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Conn]:
         try:
-            async with self._pool.connection(_POOL_PATIENCE_S) as conn:
-                await conn.execute("set transaction read only")
+            async with self._readers.connection(_POOL_PATIENCE_S) as conn:
                 yield conn
         except (PoolTimeout, psycopg.OperationalError):
             raise DatabaseUnreachableError("database", "no answer", "Start the database; retry when it answers.") from None
 
     def reading(self) -> AbstractAsyncContextManager[Conn]:
-        """Give a connection in a transaction that cannot write."""
+        """Give a connection that cannot write."""
         return self._connection()
 
     async def writing(self, work: Callable[[Conn], Awaitable[Result]]) -> Result:
         """Run work in a transaction and commit, again after a conflict or a lost connection."""
-        return await in_transaction(self._pool, work)
+        return await in_transaction(self._writers, work)
 
 
 @get("/health", opt=open_to(EVERYBODY), summary="Whether this process and its database answer")
@@ -83,11 +83,18 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
     @asynccontextmanager
     async def database(app: Litestar) -> AsyncGenerator[None]:
-        async with open_pool(settings.database_url or "", settings.pool_size) as pool:
-            app.state.pool = pool
+        url, half = settings.database_url or "", settings.pool_size // 2
+        async with open_pool(url, settings.pool_size - half) as writers, open_reading_pool(url, half) as readers:
+            app.state.pool = readers
             app.state.settings = settings
             app.state.house = House(
-                PooledDatabase(pool), FreshOutside(settings), REGISTRY, read_keyring(settings), Proofs(), build_mailer(settings), settings.public_url
+                PooledDatabase(writers, readers),
+                FreshOutside(settings),
+                REGISTRY,
+                read_keyring(settings),
+                Proofs(),
+                build_mailer(settings),
+                settings.public_url,
             )
             app.state.intake = Intake(app.state.house, BatchLimits(), _BATCH_SIZE.observe)
             yield

@@ -67,6 +67,25 @@ def open_pool(url: str, most: int) -> Pool:
     )
 
 
+def open_reading_pool(url: str, most: int) -> Pool:
+    """Return a pool for those who only read: each statement sees what is committed, none can write, and no round trip goes to begin and commit."""
+    return AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=most,
+        open=False,
+        timeout=30,
+        reconnect_timeout=300,
+        connection_class=AsyncConnection[TupleRow],
+        configure=_read_only,
+    )
+
+
+async def _read_only(conn: Conn) -> None:
+    await conn.set_autocommit(True)
+    await conn.execute("set default_transaction_read_only = on")
+
+
 async def in_transaction(pool: Pool, work: Callable[[Conn], Awaitable[Result]]) -> Result:
     """Run `work` in one transaction and commit; after a deadlock, a serialisation failure or a lost connection run all of it again.
 

@@ -77,7 +77,7 @@ SETTINGS: Final = (
     Setting("seed", "ENTREPOT_SEED", "--seed", "7", "Seed of the demonstration world: the same seed gives the same world."),
     Setting("speed", "ENTREPOT_SPEED", "--speed", "60", "Business seconds that pass in the world per real second."),
     Setting("world", "ENTREPOT_WORLD", "--no-world", "on", "on lets the demonstration world live; off leaves the installation empty."),
-    Setting("pool_size", "ENTREPOT_POOL_SIZE", "", "8", "Most database connections per process."),
+    Setting("pool_size", "ENTREPOT_POOL_SIZE", "", "8", "Most database connections per process; half of the web's are for reading."),
     Setting("mail", "ENTREPOT_MAIL", "", "spool", "spool keeps mails to buyers as files in the data directory; log only logs that one was sent."),
     Setting(
         "webhook_reach",
@@ -128,7 +128,7 @@ def read_settings(environment: Mapping[str, str] | None = None, flags: Mapping[s
         seed=_whole("seed", chosen["seed"], 0, 2**63 - 1),
         speed=_speed(chosen["speed"]),
         world=_choice("world", chosen["world"], WorldMode),
-        pool_size=_whole("pool_size", chosen["pool_size"], 1, 1000),
+        pool_size=_whole("pool_size", chosen["pool_size"], 2, 1000),
         mail=_choice("mail", chosen["mail"], MailMode),
         webhook_reach=_choice("webhook_reach", chosen["webhook_reach"], WebhookReach),
         public_url=_public_url(chosen["public_url"], chosen["port"]),

@@ -18,6 +18,7 @@ from entrepot.bootstrap.database import (
     check_database,
     in_transaction,
     open_pool,
+    open_reading_pool,
     shown_url,
 )
 
@@ -52,6 +53,15 @@ async def test_error_of_the_work_changes_nothing(pool: Pool) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation):
         await in_transaction(pool, work)
     assert await values(pool) == [("a", 0), ("b", 0)]
+
+
+async def test_who_reads_sees_what_is_committed_and_cannot_write(pool: Pool, database: str) -> None:
+    async with open_reading_pool(database, 1) as readers, readers.connection() as conn:
+        assert await fetch_one(conn, "select sum(value)::int from counter") == (0,)
+        await in_transaction(pool, lambda writer: execute(writer, "update counter set value = 2"))
+        assert await fetch_one(conn, "select sum(value)::int from counter") == (4,)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            await execute(conn, "update counter set value = 3")
 
 
 async def test_deadlock_is_tried_again(pool: Pool) -> None:

@@ -64,7 +64,7 @@ def test_children_read_the_same_settings() -> None:
         ("ENTREPOT_SPEED", "NaN", "speed"),
         ("ENTREPOT_SPEED", "Infinity", "speed"),
         ("ENTREPOT_WORLD", "maybe", "world"),
-        ("ENTREPOT_POOL_SIZE", "0", "pool_size"),
+        ("ENTREPOT_POOL_SIZE", "1", "pool_size"),
         ("ENTREPOT_MAIL", "post", "mail"),
         ("ENTREPOT_WEBHOOK_REACH", "moon", "webhook_reach"),
         ("ENTREPOT_LOG_LEVEL", "loud", "log_level"),

@@ -29,7 +29,7 @@ class Database(Protocol):
     """The database as pages use it."""
 
     def reading(self) -> AbstractAsyncContextManager[Conn]:
-        """Give a connection in a transaction that cannot write."""
+        """Give a connection that cannot write."""
         ...
 
     async def writing(self, work: Callable[[Conn], Awaitable[Result]]) -> Result:
