@@ -50,47 +50,6 @@ def hash_request(*values: object) -> bytes:
     return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
 
 
-async def claim_requests(conn: Conn, claims: Sequence[Claim]) -> list[Claimed]:
-    """Claim keys, in the order given; a twin inside the batch counts as a replay of its first."""
-    rows = await fetch(
-        conn,
-        """
-        insert into person_request (person_id, request_key, request_hash, at)
-        select distinct on (person_id, request_key) person_id, request_key, request_hash, at
-        from unnest(%(person_id)s::uuid[], %(request_key)s::text[], %(request_hash)s::bytea[], %(at)s::timestamptz[])
-             with ordinality as t(person_id, request_key, request_hash, at, position)
-        order by person_id, request_key, position
-        on conflict do nothing returning person_id, request_key
-        """,
-        columns(claims, "person_id", "request_key", "request_hash", "at"),
-    )
-    fresh = {(row[0], row[1]) for row in rows}
-    stored = {
-        (row[0], row[1]): (bytes(row[2]), row[3])
-        for row in await fetch(
-            conn,
-            """
-            select r.person_id, r.request_key, r.request_hash, r.answer from person_request r
-            join (select distinct * from unnest(%(person_id)s::uuid[], %(request_key)s::text[])) as t(person_id, request_key)
-              on r.person_id = t.person_id and r.request_key = t.request_key
-            """,
-            columns(claims, "person_id", "request_key"),
-        )
-    }
-    answers: list[Claimed] = []
-    for claim in claims:
-        key = (claim.person_id, claim.request_key)
-        held_hash, answer = stored[key]
-        if held_hash != claim.request_hash:
-            answers.append(Claimed(ClaimState.EXISTS_WITH_DIFFERENT_VALUES, None))
-        elif key in fresh:
-            fresh.discard(key)
-            answers.append(Claimed(ClaimState.NEW, None))
-        else:
-            answers.append(Claimed(ClaimState.EXISTS, answer))
-    return answers
-
-
 async def find_claimed(conn: Conn, claims: Sequence[Claim]) -> list[Claimed]:
     """Tell of each claim whether its key is free, in the order given, without taking it; a twin inside the batch counts as a replay of its first."""
     rows = await fetch(
@@ -143,35 +102,6 @@ async def withdraw_answers(conn: Conn, claims: Sequence[Claim]) -> None:
         """
         delete from person_request r using unnest(%(person_id)s::uuid[], %(request_key)s::text[]) as t(person_id, request_key)
         where r.person_id = t.person_id and r.request_key = t.request_key
-        """,
-        columns(claims, "person_id", "request_key"),
-    )
-
-
-async def store_answers(conn: Conn, claims: Sequence[Claim], answers: Sequence[Mapping[str, object]]) -> None:
-    """Keep the answers of claimed requests, in the order of the claims."""
-    if not claims:
-        return
-    await execute(
-        conn,
-        """
-        update person_request r set answer = t.answer
-        from unnest(%(person_id)s::uuid[], %(request_key)s::text[], %(answer)s::jsonb[]) as t(person_id, request_key, answer)
-        where r.person_id = t.person_id and r.request_key = t.request_key
-        """,
-        columns(claims, "person_id", "request_key") | {"answer": json_column(answers)},
-    )
-
-
-async def release_requests(conn: Conn, claims: Sequence[Claim]) -> None:
-    """Give keys back whose request was refused, so that a corrected request may use them."""
-    if not claims:
-        return
-    await execute(
-        conn,
-        """
-        delete from person_request r using unnest(%(person_id)s::uuid[], %(request_key)s::text[]) as t(person_id, request_key)
-        where r.person_id = t.person_id and r.request_key = t.request_key and r.answer is null
         """,
         columns(claims, "person_id", "request_key"),
     )

@@ -16,7 +16,7 @@ from entrepot.aftersales.record_performance import record_performance
 from entrepot.base.actor import Actor
 from entrepot.base.audit import Act, Fact, write_acts, write_facts
 from entrepot.base.due import Due, add_due, finish_due
-from entrepot.base.idempotency import Claim, Claimed, ClaimState, claim_requests, hash_request, release_requests, store_answers
+from entrepot.base.idempotency import Claim, Claimed, ClaimState, find_claimed, hash_request, keep_answers
 from entrepot.base.ids import derived_id
 from entrepot.base.quantity import require_positive
 from entrepot.base.sql import Conn
@@ -70,20 +70,23 @@ class CancelAnswer(Struct, frozen=True):
 
 
 async def cancel_units(conn: Conn, outside: Outside, asks: Sequence[CancelAsk], actor: Actor, now: datetime) -> list[CancelAnswer]:
-    """Cancel units that have not been handed over, and return for each ask what became of it."""
+    """Cancel units that have not been handed over, and return for each ask what became of it.
+
+    A key is taken with its answer: the orders are locked before keys are looked up, so nobody else can ask the same of them meanwhile.
+    """
     for ask in asks:
         require_positive(ask.quantity)
     if not asks:
         return []
     ground = await read_cancel_ground(conn, outside.reference, [ask.order_key for ask in asks])
     claims = {place: _claim(ground.orders[ask.order_key], ask, now) for place, ask in enumerate(asks) if ask.key and ask.order_key in ground.orders}
-    claimed = dict(zip(claims, await claim_requests(conn, list(claims.values())), strict=True)) if claims else {}
+    claimed = dict(zip(claims, await find_claimed(conn, list(claims.values())), strict=True)) if claims else {}
     fresh = [place for place in range(len(asks)) if place not in claimed or claimed[place].state is ClaimState.NEW]
     choices = choose_units(ground, [asks[place] for place in fresh])
     done = dict(zip(fresh, await _answer(conn, outside, ground, choices, actor, now), strict=True))
     kept = [place for place in claims if place in done and done[place].outcome is CancelOutcome.DONE]
-    await store_answers(conn, [claims[place] for place in kept], [_stored(done[place]) for place in kept])
-    await release_requests(conn, [claims[place] for place in claims if place in done and place not in kept])
+    if kept:
+        await keep_answers(conn, [claims[place] for place in kept], [_stored(done[place]) for place in kept])
     return [done[place] if place in done else _known(ask, claimed[place]) for place, ask in enumerate(asks)]
 
 

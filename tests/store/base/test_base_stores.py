@@ -11,12 +11,9 @@ from entrepot.base.due import Due, add_due, count_due, finish_due, next_due_at, 
 from entrepot.base.idempotency import (
     Claim,
     ClaimState,
-    claim_requests,
     find_claimed,
     hash_request,
     keep_answers,
-    release_requests,
-    store_answers,
     withdraw_answers,
 )
 from entrepot.base.ids import derived_id
@@ -51,26 +48,6 @@ async def test_due_work_that_was_done_may_be_due_again(conn):
 
 def claim(key, *values):
     return Claim(derived_id("person", 1), key, hash_request(*values), AT)
-
-
-async def test_a_key_answers_the_same_request_and_refuses_another(conn):
-    first = await claim_requests(conn, [claim("k", 1), claim("k", 1), claim("k", 2), claim("other", 1)])
-    assert [one.state for one in first] == [
-        ClaimState.NEW,
-        ClaimState.EXISTS,
-        ClaimState.EXISTS_WITH_DIFFERENT_VALUES,
-        ClaimState.NEW,
-    ]
-    await store_answers(conn, [claim("k", 1)], [{"order": "x"}])
-    again = (await claim_requests(conn, [claim("k", 1)]))[0]
-    assert (again.state, again.answer) == (ClaimState.EXISTS, {"order": "x"})
-
-
-async def test_a_refused_request_gives_its_key_back_but_an_answered_one_keeps_it(conn):
-    await claim_requests(conn, [claim("k", 1), claim("done", 1)])
-    await store_answers(conn, [claim("done", 1)], [{}])
-    await release_requests(conn, [claim("k", 1), claim("done", 1)])
-    assert [one.state for one in await claim_requests(conn, [claim("k", 2), claim("done", 1)])] == [ClaimState.NEW, ClaimState.EXISTS]
 
 
 async def test_a_free_key_is_taken_with_its_answer_and_given_back_when_that_did_not_come_true(conn):
