@@ -1,7 +1,7 @@
-"""Where the processor's time of one placed order goes, step by step: `python -m benchmarks.steps` prints the program's share and the database's.
+"""Where the processor's time of one order goes, step by step: `python -m benchmarks.steps` prints the program's share and the database's.
 
-Batches of 128 run through the flow on one connection. The program's time is sampled by the profiling timer; the database's is what its log
-says of each statement, and the rest of its processes' time.
+Batches of 128 are placed on one connection as the server does it, then their payments are taken as the worker does it. The program's time is
+sampled by the profiling timer; the database's is what its log says of each statement, and the rest of its processes' time.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import re
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,28 @@ from entrepot.bootstrap.outside import build_outside, read_keyring
 from entrepot.bootstrap.postgres import Cluster, Durability
 from entrepot.bootstrap.settings import read_settings
 from entrepot.bootstrap.throwaway import throwaway_cluster
+from entrepot.flows.order_to_cash import PAY
 from entrepot.flows.reference import read_reference
+from entrepot.flows.run_due import run_due
 from entrepot.operations.registry import REGISTRY
 
 SAMPLE_S = 0.001
 LOGGED = "&options=-c%20log_min_duration_statement%3D0"
 _HOME = str(Path(entrepot.__path__[0])) + "/"
-_SPLIT = frozenset({"place_orders", "_write", "read_ground", "hold_checkouts", "_decide", "post_entries"})
+_SPLIT = frozenset(
+    {
+        "place_orders",
+        "_write",
+        "read_ground",
+        "hold_checkouts",
+        "_decide",
+        "post_entries",
+        "run_due",
+        "take_payments",
+        "honour_payments",
+        "release_work",
+    }
+)
 """Functions whose callees are steps of their own."""
 _DRIVER = ("psycopg", "asyncio", "selectors")
 _LOGGED = re.compile(r"duration: ([\d.]+) ms  (?:parse|bind|execute|statement)[^:]*: (.*?)(?=\n\d{4}-\d\d-\d\d |\Z)", re.DOTALL)
@@ -113,14 +128,24 @@ async def _measure(cluster: Cluster, data: Path, args: argparse.Namespace) -> No
     async with await psycopg.AsyncConnection.connect(cluster.url(), autocommit=True) as conn:
         world = await fill_world(conn, read_keyring(read_settings({}, {"data": str(data)})), SMALL if args.small else FULL)
     await _place(cluster, world, Load(ORDERS, args.workload, 1, 0, 0, 20 * BATCH_LIMIT), "")
+    await _pay(cluster, "")
     for run, options in ((1, ""), (2, LOGGED)):
-        size = cluster.log.stat().st_size
         load = Load(ORDERS, args.workload, 1, 0, run, args.batches * BATCH_LIMIT)
-        samples, program_s, database_s = await _place(cluster, world, load, options)
-        if options:
-            _tell_statements(cluster.log.read_text(errors="replace")[size:], load.most, database_s)
-        else:
-            _tell_steps(samples, load.most, program_s, database_s)
+        placed = await _logged(cluster, _place(cluster, world, load, options))
+        paid = await _logged(cluster, _pay(cluster, options))
+        for name, (log, samples, program_s, database_s) in (("placing", placed), ("taking the payment and releasing the work", paid)):
+            print(f"-- {name} --")
+            if options:
+                _tell_statements(log, load.most, database_s)
+            else:
+                _tell_steps(samples, load.most, program_s, database_s)
+
+
+async def _logged(cluster: Cluster, work: Awaitable[tuple[Samples, float, float]]) -> tuple[str, Samples, float, float]:
+    """Return what the database's log says during some work, before what the work returns."""
+    size = cluster.log.stat().st_size
+    samples, program_s, database_s = await work
+    return cluster.log.read_text(errors="replace")[size:], samples, program_s, database_s
 
 
 async def _place(cluster: Cluster, world: BenchWorld, load: Load, options: str) -> tuple[Samples, float, float]:
@@ -135,6 +160,20 @@ async def _place(cluster: Cluster, world: BenchWorld, load: Load, options: str) 
         with sampled() as samples:
             for part in chunks(requests, BATCH_LIMIT):
                 await in_transaction(pool, lambda conn, part=part: place_batch(conn, outside, part))
+        return samples, process_time() - program_s, family_cpu_s(main_pid) - database_s
+
+
+async def _pay(cluster: Cluster, options: str) -> tuple[Samples, float, float]:
+    """Take the payments of everything placed so far in batches; return the samples and the seconds of program and database."""
+    async with await psycopg.AsyncConnection.connect(cluster.url()) as conn:
+        now = await read_business_now(conn) or RealClock().now()
+        outside = build_outside(read_settings({}, {}), await read_reference(conn, REGISTRY, now.date()))
+    main_pid = main_process(cluster)
+    async with open_pool(cluster.url() + options, 1) as pool:
+        database_s, program_s = family_cpu_s(main_pid), process_time()
+        with sampled() as samples:
+            while await in_transaction(pool, lambda conn: run_due(conn, outside, PAY, now, BATCH_LIMIT)):
+                pass
         return samples, process_time() - program_s, family_cpu_s(main_pid) - database_s
 
 
