@@ -4,6 +4,7 @@ import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from entrepot.adapters.bank import BuiltInBank
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway, GatewayHabits
 from entrepot.adapters.payment_provider import BuiltInProvider
@@ -32,7 +33,9 @@ KIND = GatewayHabits(0, 0, 0)
 async def open_house(conn, registry=REGISTRY, at=AT):
     house = await open_demo_house(conn, registry, KEYRING, at)
     reference = await read_reference(conn, registry, at.date())
-    outside = Outside(reference, SeededIds("test", "outside"), BuiltInProvider(), demo_carriers("test"), BuiltInCustomsGateway("test", KIND))
+    outside = Outside(
+        reference, SeededIds("test", "outside"), BuiltInProvider(), demo_carriers("test"), BuiltInCustomsGateway("test", KIND), BuiltInBank()
+    )
     return house, outside
 
 

@@ -18,6 +18,7 @@ from entrepot.bootstrap.database import Pool, in_transaction, open_pool
 from entrepot.bootstrap.outside import FreshOutside, build_outside, read_keyring
 from entrepot.bootstrap.settings import Settings, WorldMode
 from entrepot.bootstrap.telling import tell_on
+from entrepot.flows.close_day import begin_closing
 from entrepot.flows.run_due import STEPS, run_due
 from entrepot.operations.registry import REGISTRY
 from entrepot.world.ground import STARTS_AT, lay_ground
@@ -56,9 +57,11 @@ async def look_for_due(pool: Pool, outside: FreshOutside, settings: Settings) ->
 
 
 async def _tick(conn: Conn, settings: Settings) -> datetime | None:
-    """Return the business instant, moved on to the machine's where no world moves it."""
+    """Return the business instant, moved on to the machine's where no world moves it, from which on days are closed."""
     if settings.world is WorldMode.OFF:
-        await advance_business_now(conn, RealClock().now())
+        now = RealClock().now()
+        await advance_business_now(conn, now)
+        await begin_closing(conn, now)
     return await read_business_now(conn)
 
 

@@ -1,4 +1,4 @@
-"""The outside that flows are given: built-in providers, carriers and customs, the reference data in memory, and the operator's two secrets."""
+"""The outside that flows are given: built-in providers, carriers, customs and bank, the reference data in memory, and the operator's two secrets."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from entrepot.adapters.bank import BuiltInBank
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway
 from entrepot.adapters.mail import LogMailer, Mailer, SpoolMailer
@@ -39,7 +40,7 @@ def build_outside(settings: Settings, reference: Reference) -> Outside:
     seed = str(settings.seed)
     speed = settings.speed if settings.world is WorldMode.ON else 1
     hold_s = max(_HOLD_S, int(_LEAST_REAL_HOLD_S * speed))
-    return Outside(reference, RandomIds(), BuiltInProvider(), demo_carriers(seed), BuiltInCustomsGateway(seed), hold_s)
+    return Outside(reference, RandomIds(), BuiltInProvider(), demo_carriers(seed), BuiltInCustomsGateway(seed), BuiltInBank(), hold_s)
 
 
 def build_mailer(settings: Settings) -> Mailer:

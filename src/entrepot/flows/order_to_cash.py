@@ -37,11 +37,14 @@ from entrepot.flows.charge import Charge, charge_facts, charge_fees
 from entrepot.flows.forward import move_on
 from entrepot.flows.ground import read_ground, read_room
 from entrepot.flows.hold import hold_checkouts
+from entrepot.flows.invoice import invoice_sales
 from entrepot.flows.late_payment import drop_checkouts, hold_again, read_live_orders, refund_late_payments
 from entrepot.flows.lock_holds import lock_checkouts
 from entrepot.flows.order_hold import keep_held
 from entrepot.flows.outside import Outside
+from entrepot.flows.pay_back import LineCharge, read_charges
 from entrepot.flows.plan_checkout import CheckoutPlan, Ground, plan_checkout
+from entrepot.flows.reference import Reference
 from entrepot.flows.release import OrderWork, complete_work, release_work, work_of
 from entrepot.flows.write_checkout import RESERVE_ACCOUNT, CheckoutRows, add_rows, payment_id_of, pending_decision
 from entrepot.freight.model import ParcelChange, ParcelState
@@ -446,9 +449,24 @@ async def record_arrivals(conn: Conn, outside: Outside, changes: Sequence[Parcel
     done = [(merchant_id, order_id) for merchant_id, order_id, state in changed if state == OrderState.DELIVERED]
     release_at = start_of_day(available_on(now.date()))
     await add_due(conn, [Due(merchant_id, SETTLE, order_id, release_at) for merchant_id, order_id in done])
+    await _invoice(conn, outside, done, now)
     await write_facts(
         conn, [Fact(one.merchant_id, one.order_id, f"parcel_{one.state}", now, {"parcel": str(one.parcel_id)}) for one in [*delivered, *lost]]
     )
+
+
+async def _invoice(conn: Conn, outside: Outside, keys: Sequence[tuple[uuid.UUID, uuid.UUID]], now: datetime) -> None:
+    """Draft the buyers' invoices of orders that have arrived; where another channel holds the money, it bills the buyer too."""
+    if not keys:
+        return
+    sold = [charge.sold for charge in (await read_charges(conn, outside.reference, keys)).values() if _is_billed(outside.reference, charge)]
+    await invoice_sales(conn, sold, now)
+
+
+def _is_billed(reference: Reference, charge: LineCharge) -> bool:
+    """Tell whether the buyer pays for a line through us."""
+    plan = reference.registry.plan(charge.line.model_code, charge.line.plan_version)
+    return plan.money_passes_through_us(Channel(charge.order.channel_code))
 
 
 def failed_parcels(changes: Sequence[ParcelChange]) -> list[ParcelChange]:

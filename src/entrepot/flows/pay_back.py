@@ -25,6 +25,7 @@ from entrepot.base.sql import Conn
 from entrepot.base.time import at_ms
 from entrepot.books.money.model import LOSS, MERCHANT, PSP, Entry, MoneyPosting, merge_entries
 from entrepot.books.money.post import post_entries
+from entrepot.flows.invoice import SoldLine, credit_refunds
 from entrepot.flows.late_payment import BUYER_REFUND
 from entrepot.flows.outside import Outside
 from entrepot.flows.reference import Reference
@@ -99,6 +100,12 @@ class LineCharge(Struct, frozen=True):
     def share(self, quantity: int) -> Amounts:
         """Return exactly what was charged for so many more units, carriage included."""
         return unit_share(self.gone, quantity, FreightRule.BY_UNITS, LeviesRule.WITH_THE_GOODS)
+
+    @property
+    def sold(self) -> SoldLine:
+        """Return what the buyer keeps and was charged for."""
+        country = self.tax_account.partition(".")[2] or self.order.to_country_code
+        return SoldLine(self.order, self.line.line_no, self.line.sku, self.line.quantity - self.gone.refunded_quantity, self.left, country)
 
     @property
     def left(self) -> Amounts:
@@ -221,12 +228,18 @@ async def pay_back(conn: Conn, outside: Outside, refunds: Sequence[PayBack], act
     await post_entries(conn, postings)
     units = [LineUnits(one.merchant_id, one.order_id, back.line_no, back.quantity) for one, _ in fresh for back in one.lines if back.quantity]
     await add_refunded(conn, units)
+    await credit_refunds(conn, [(refund, _skus(charges, one)) for one, refund in fresh], now)
     await _settle(conn, due, answers, actor, now)
     told = {
         id(one): PaidBack(_outcome(answer, refund, answers), answer.refund_id, refund.amounts.total_minor)
         for one, refund, answer in zip(held, wanted, recorded, strict=True)
     }
     return [told.get(id(one), PaidBack(PaidBackOutcome.NOT_OURS)) for one in refunds]
+
+
+def _skus(charges: Mapping[LineKey, LineCharge], one: PayBack) -> dict[int, str]:
+    """Return the SKUs of a refund by line number."""
+    return {line.line_no: charges[one.merchant_id, one.order_id, line.line_no].line.sku for line in one.lines}
 
 
 def _outcome(answer: RecordedRefund, refund: Refund, answers: Mapping[uuid.UUID, MovementAnswer]) -> PaidBackOutcome:

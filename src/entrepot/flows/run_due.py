@@ -8,6 +8,7 @@ from entrepot.base.due import Due, take_due
 from entrepot.base.sql import Conn
 from entrepot.flows.bill_services import bill_receipts
 from entrepot.flows.clear_customs import declare_consignments, give_up_held
+from entrepot.flows.close_day import CLOSE_DAY, SEND_PAYOUTS, close_days, pay_out
 from entrepot.flows.inbound import BILL_RECEIPTS
 from entrepot.flows.order_to_cash import EXPIRE, PAY, SETTLE, expire_holds, settle_orders, take_payments
 from entrepot.flows.outside import Outside
@@ -26,6 +27,8 @@ STEPS: Final[Mapping[str, Step]] = {
     BILL_RECEIPTS: bill_receipts,
     RETRY: retry_refunds,
     SETTLE: settle_orders,
+    CLOSE_DAY: close_days,
+    SEND_PAYOUTS: pay_out,
 }
 """Later steps by the name they are written under, in the order in which they run when due at the same time."""
 

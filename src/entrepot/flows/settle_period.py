@@ -1,6 +1,6 @@
 """Every fourteen days: what merchants' balances became is put on statements, and what is left to pay is paid.
 
-A statement opens with what the one before left over, lists what the money book shows for its period and closes. A positive balance of a
+A statement opens with what the one before left over, lists what the money book shows for its period and closes; its fees are billed. A positive balance of a
 merchant who may be paid becomes a payout in the merchant's currency; anything else is carried into the next period. A debt is netted with
 later sales that way. A rerun finds the period closed and pays nothing twice.
 """
@@ -24,6 +24,7 @@ from entrepot.books.money.model import BANK, FX_CLEARING, MERCHANT, PSP, Entry, 
 from entrepot.books.money.post import post_entries
 from entrepot.books.money.read import read_account_balances, read_movements
 from entrepot.books.money.statement_lines import PAYOUT, RESERVED, BalancePart, read_balance_parts, read_earned, read_first_at
+from entrepot.flows.invoice import invoice_fees
 from entrepot.flows.outside import Outside
 from entrepot.flows.reference import Reference
 from entrepot.operations.model import Channel, FeeTrigger
@@ -81,15 +82,16 @@ async def close_periods(conn: Conn, outside: Outside, now: datetime) -> list[Pay
     answers: list[PayoutAnswer] = []
     period = last if first_at is None else period_of(first_at.date())
     while period <= last and first_at is not None:
-        closed = await _close_period(conn, period, now)
+        closed = await _close_period(conn, outside.reference, period, now)
         answers += await _pay_or_carry(conn, outside.reference, closed, now)
         period = period_of(period.ends_before)
     return answers
 
 
-async def _close_period(conn: Conn, period: Period, now: datetime) -> list[Statement]:
+async def _close_period(conn: Conn, reference: Reference, period: Period, now: datetime) -> list[Statement]:
     """Open and close the statements of one period for everyone who had a movement or a balance in it; return those that closed now."""
     until = start_of_day(period.ends_before)
+    await invoice_fees(conn, reference, period, now)
     movements: dict[_Key, list[Movement]] = {}
     for part in await read_balance_parts(conn, start_of_day(period.starts_on), until):
         movements.setdefault((part.merchant_id, part.currency), []).append(movement_of(part))

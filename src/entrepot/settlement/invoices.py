@@ -62,6 +62,23 @@ class Invoice(Struct, frozen=True):
         return "" if self.number is None else f"{self.series_code}-{self.number:06d}"
 
 
+class SaleInvoice(Struct, frozen=True):
+    """A buyer's invoice that a credit note corrects."""
+
+    invoice_id: uuid.UUID
+    tax_country: str
+
+
+class UnbilledFee(Struct, frozen=True):
+    """A merchant's fees of one code and currency that no bill holds yet, in minor units; negative where more was given back than charged."""
+
+    merchant_id: uuid.UUID
+    currency: str
+    fee_code: str
+    amount_minor: int
+    line_count: int
+
+
 async def insert_invoices(conn: Conn, drafts: Sequence[InvoiceDraft]) -> list[uuid.UUID]:
     """Store drafts without numbers and return the ids of those that were new; one that does not add up is refused before anything is written."""
     for draft in drafts:
@@ -143,6 +160,40 @@ async def read_cause_invoices(conn: Conn, issuer_id: uuid.UUID, cause_id: uuid.U
         {"issuer": issuer_id, "cause": cause_id},
     )
     return [_invoice(row) for row in rows]
+
+
+async def read_sale_invoices(
+    conn: Conn, issuer_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], SaleInvoice]:
+    """Return the buyers' invoices of orders by (merchant, order); an order without one is left out."""
+    rows = await fetch(
+        conn,
+        """select i.merchant_id, i.cause_id, i.invoice_id, i.tax_country from invoice i
+           join (select distinct * from unnest(%(issuers)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id)
+             on i.merchant_id = t.merchant_id and i.cause_id = t.order_id
+           where i.kind = %(kind)s""",
+        {"issuers": list(issuer_ids), "orders": list(order_ids), "kind": str(InvoiceKind.SALE)},
+    )
+    return {(row[0], row[1]): SaleInvoice(row[2], row[3]) for row in rows}
+
+
+async def read_unbilled_fees(conn: Conn, until: datetime) -> list[UnbilledFee]:
+    """Return all fees charged before an instant less those on bills, in key order; what is billed whole is left out."""
+    rows = await fetch(
+        conn,
+        """with charged as (
+               select merchant_id, currency, fee_code, sum(amount_minor)::bigint as minor, count(*) as lines
+               from fee_line where charged_at < %(until)s group by 1, 2, 3),
+           billed as (
+               select i.recipient_id, i.currency, l.value->>'fee' as fee_code, sum((l.value->>'net_minor')::bigint)::bigint as minor,
+                      sum((l.value->>'entry_count')::bigint)::bigint as lines
+               from invoice i cross join lateral jsonb_array_elements(i.lines) l where i.recipient_id is not null group by 1, 2, 3)
+           select c.merchant_id, c.currency, c.fee_code, c.minor - coalesce(b.minor, 0), c.lines - coalesce(b.lines, 0)
+           from charged c left join billed b on b.recipient_id = c.merchant_id and b.currency = c.currency and b.fee_code = c.fee_code
+           where c.minor <> coalesce(b.minor, 0) order by 1, 2, 3""",
+        {"until": until},
+    )
+    return [UnbilledFee(*row) for row in rows]
 
 
 def _invoice(row: tuple[Any, ...]) -> Invoice:

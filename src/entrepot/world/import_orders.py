@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from entrepot.adapters.bank import BuiltInBank
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway, GatewayHabits
 from entrepot.adapters.payment_provider import BuiltInProvider
@@ -158,7 +159,9 @@ async def _open(transact: Transact, registry: Registry, keyring: Keyring, terms:
     read = decide_lines(checked, replace(options, served_countries=frozenset(served), refuse_sale=rules.refuse))
     calendar = plan_calendar(read.days, stored.today)
     ids = SeededIds(str(shop.merchant_id), "import")
-    outside = Outside(rules.reference, ids, BuiltInProvider(), demo_carriers(_SEED), BuiltInCustomsGateway(_SEED, GatewayHabits(0, 0, 0)))
+    outside = Outside(
+        rules.reference, ids, BuiltInProvider(), demo_carriers(_SEED), BuiltInCustomsGateway(_SEED, GatewayHabits(0, 0, 0)), BuiltInBank()
+    )
 
     async def fill(conn: Conn) -> StoredImport:
         await fill_shop(conn, shop, keyring, read.products, read.buyers)

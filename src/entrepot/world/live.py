@@ -6,6 +6,7 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
+from entrepot.adapters.bank import BuiltInBank
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.adapters.customs_gateway import BuiltInCustomsGateway
 from entrepot.adapters.payment_provider import BuiltInProvider
@@ -28,7 +29,7 @@ def outside_of(ground: WorldGround, seed: int) -> Outside:
     """Return the built-in outside of a seeded world."""
     name = str(seed)
     carriers = demo_carriers(name)
-    return Outside(ground.reference, SeededIds(name, "outside"), BuiltInProvider(), carriers, BuiltInCustomsGateway(name))
+    return Outside(ground.reference, SeededIds(name, "outside"), BuiltInProvider(), carriers, BuiltInCustomsGateway(name), BuiltInBank())
 
 
 async def live_world(url: str, registry: Registry, keyring: Keyring, seed: int, days: int, batch_size: int) -> Mapping[str, object]:

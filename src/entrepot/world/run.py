@@ -5,22 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrepot.adapters.bank import BuiltInBank
 from entrepot.adapters.carrier import DemoCarrier
 from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.batching import chunks
 from entrepot.base.clock_store import advance_business_now
 from entrepot.base.sql import Conn
-from entrepot.flows.bill_services import bill_storage
+from entrepot.flows.close_day import begin_closing
 from entrepot.flows.order_to_cash import EXPIRE, PAY, place_orders
 from entrepot.flows.outside import Outside
 from entrepot.flows.run_due import STEPS, run_due
-from entrepot.flows.settle_period import close_periods, collect_from_processor, send_payouts
 from entrepot.flows.track import record_tracking
 from entrepot.freight.model import ParcelKey, ParcelState
 from entrepot.freight.read import read_silent_parcels
 from entrepot.operations.model import PlaceKind
-from entrepot.settlement.ports import Bank
 from entrepot.world.border import Border
 from entrepot.world.carriers import CarrierDesk
 from entrepot.world.comebacks import Comebacks
@@ -50,7 +47,6 @@ class World:
     seed: int
     daily: int
     batch_size: int
-    bank: Bank
     desk: CarrierDesk
     shoppers: Shoppers
     sellers: Sellers
@@ -65,7 +61,7 @@ class World:
         self.counts[what] = self.counts.get(what, 0) + number
 
     async def live_stride(self, now: datetime) -> None:
-        """Let one stride pass: stock, buyers, carriers, customs, due work, floors, merchants, second thoughts, what comes back, money."""
+        """Let one stride pass: stock, buyers, carriers, customs, due work, floors, merchants, second thoughts, what comes back."""
         async with self.conn.transaction():
             await advance_business_now(self.conn, now)
         await self._restock(now)
@@ -82,7 +78,6 @@ class World:
         self._count("second_thoughts", await self.thoughts.act(self.conn, self.outside, self.batch_size, now))
         self._count("returns", await self.returners.act(self.conn, self.outside, self.batch_size, now))
         self._count("undelivered", await self.comebacks.act(self.conn, self.outside, self.batch_size, now))
-        await self._settle(now)
         for minutes in PAYMENT_MINUTES:
             await self._run_steps((PAY, EXPIRE), now + timedelta(minutes=minutes))
 
@@ -128,25 +123,12 @@ class World:
                     done = await run_due(self.conn, self.outside, step_code, now, self.batch_size)
                 self._count("due_work", done)
 
-    async def _settle(self, now: datetime) -> None:
-        """Collect from the processor every night, close periods on Mondays, bill storage on the first of a month."""
-        if now.hour == 0:
-            async with self.conn.transaction():
-                await collect_from_processor(self.conn, now)
-        if now.hour == 4 and now.weekday() == 0:
-            async with self.conn.transaction():
-                await close_periods(self.conn, self.outside, now)
-            async with self.conn.transaction():
-                await send_payouts(self.conn, self.bank, now)
-        if now.hour == 8 and now.day == 1:
-            async with self.conn.transaction():
-                await bill_storage(self.conn, self.outside, (now - timedelta(days=1)).date(), now)
-
 
 async def open_world(
     conn: Conn, outside: Outside, carriers: Mapping[str, DemoCarrier], ground: WorldGround, seed: int, daily: int, batch_size: int, at: datetime
 ) -> World:
     """Return a world that goes on from what the database holds at `at`."""
+    await begin_closing(conn, at)
     desk = CarrierDesk(ground.reference, dict(carriers))
     moving = await read_silent_parcels(conn, at + timedelta(days=1), 100_000)
     await desk.take(conn, [ParcelKey(one.merchant_id, one.parcel_id) for one in moving], at)
@@ -158,7 +140,6 @@ async def open_world(
         seed,
         daily,
         batch_size,
-        BuiltInBank(),
         desk,
         Shoppers(ground, seed, daily),
         Sellers(seed, merchants),
