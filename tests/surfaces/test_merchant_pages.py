@@ -390,3 +390,16 @@ def test_documents_are_filed_for_a_check_once(leeds, house):
     assert send(leeds, "/merchant/start", gate="listing:GB", documents=" ").status_code == 422
     assert send(leeds, "/merchant/start", gate="listing:GB", documents="passport-2026").status_code == 409
     assert fingerprint(house) == before
+
+
+def test_sales_and_fees_are_invoiced_and_open_as_pdf_for_whom_they_belong_to(audio, client, sessions):
+    rows = audio.get("/merchant/money/invoices").text
+    assert "SALE-000001" in rows
+    assert "FEES-000001" in rows
+    papers = {found: audio.get(f"{found}/pdf") for found in re.findall(r'href="(/merchant/money/invoices/[0-9a-f-]{36})"', rows)}
+    assert len(papers) >= 2
+    for found, paper in papers.items():
+        assert (paper.status_code, paper.headers["content-type"]) == (200, "application/pdf"), found
+        assert paper.content.startswith(b"%PDF-")
+    worn(client, sessions["merchant-gb"])
+    assert {client.get(f"{found}/pdf").status_code for found in papers} == {404}

@@ -357,3 +357,19 @@ def test_unknown_things_are_refused(buyer):
     assert buyer.get("/checkout?store=GB", follow_redirects=False).headers["location"] == "/store/GB/basket"
     assert buyer.get(f"/checkouts/{uuid.UUID(int=5)}").status_code == 404
     assert buyer.get(f"/returns/{uuid.UUID(int=5)}/{uuid.UUID(int=6)}").status_code == 404
+
+
+def test_a_buyer_opens_the_invoice_of_what_arrived(client):
+    sign_in(client, "buyer-gb")
+    pages = {path: client.get(path).text for path in orders_of(client)}
+    links = {path: re.findall(rf'href="({path}/invoices/[0-9a-f-]+)"', page) for path, page in pages.items()}
+    arrived = [path for path, found in links.items() if found]
+    assert arrived, "some orders have arrived"
+    assert len(arrived) < len(pages), "others are on their way"
+    for path in arrived:
+        paper = client.get(links[path][0])
+        assert (paper.status_code, paper.headers["content-type"], paper.content[:5]) == (200, "application/pdf", b"%PDF-")
+    assert client.get(f"{arrived[0]}/invoices/{uuid.uuid4()}").status_code == 404
+    stolen = links[arrived[0]][0]
+    sign_in(client, "buyer-cn")
+    assert client.get(stolen).status_code == 404

@@ -91,22 +91,22 @@ def customs_form_code(value_sdr: int, gross_weight_g: int) -> str:
 
 def label_pdf(values: LabelValues, font_folders: Sequence[str] = ()) -> bytes:
     """Return a 4 x 6 inch shipping label as PDF."""
-    return _compile("label.typ", _label_data(values), "pdf", font_folders)
+    return compile_paper("label.typ", _label_data(values), "pdf", font_folders)
 
 
 def label_png(values: LabelValues, font_folders: Sequence[str] = ()) -> bytes:
     """Return the same label as an image of 203 dots per inch."""
-    return _compile("label.typ", _label_data(values), "png", font_folders)
+    return compile_paper("label.typ", _label_data(values), "png", font_folders)
 
 
 def customs_form_pdf(form: CustomsForm, font_folders: Sequence[str] = ()) -> bytes:
     """Return a CN22 or CN23 customs form as PDF."""
-    return _compile("customs_form.typ", _form_data(form), "pdf", font_folders)
+    return compile_paper("customs_form.typ", _form_data(form), "pdf", font_folders)
 
 
 def commercial_invoice_pdf(invoice: CommercialInvoice, font_folders: Sequence[str] = ()) -> bytes:
     """Return a commercial invoice for customs as PDF."""
-    return _compile("commercial_invoice.typ", _invoice_data(invoice), "pdf", font_folders)
+    return compile_paper("commercial_invoice.typ", _invoice_data(invoice), "pdf", font_folders)
 
 
 def label_zpl(values: LabelValues) -> str:
@@ -243,8 +243,8 @@ def _fonts(folders: tuple[str, ...]) -> typst.Fonts:
     return typst.Fonts(font_paths=list(folders))
 
 
-def _compile(template: str, data: dict[str, object], output: Literal["pdf", "png"], font_folders: Sequence[str]) -> bytes:
-    """Draw one page from a template of this package and its values."""
+def compile_paper(template: str, data: dict[str, object], output: Literal["pdf", "png"], font_folders: Sequence[str]) -> bytes:
+    """Draw a paper from a template of this package and its values."""
     source = resources.files("entrepot.adapters").joinpath("papers", template).read_bytes()
     values = msgspec.json.encode(data).decode()
     return typst.compile(source, format=output, ppi=203.0, font_paths=_fonts(tuple(font_folders)), sys_inputs={"values": values})

@@ -150,14 +150,14 @@ async def read_invoices(conn: Conn, merchant_id: uuid.UUID, limit: int = 50) -> 
     return [_invoice(row) for row in rows]
 
 
-async def read_cause_invoices(conn: Conn, issuer_id: uuid.UUID, cause_id: uuid.UUID) -> list[Invoice]:
-    """Return the invoices of one issuer for an order, statement or return."""
+async def read_cause_invoices(conn: Conn, issuer_id: uuid.UUID, *cause_ids: uuid.UUID) -> list[Invoice]:
+    """Return the documents of one issuer for orders, refunds or periods, oldest first."""
     rows = await fetch(
         conn,
         """select merchant_id, invoice_id, series_code, number, kind, cause_id, recipient_id, tax_country, net_minor, tax_minor, gross_minor,
                currency, lines, issued_at
-           from invoice where merchant_id = %(issuer)s and cause_id = %(cause)s order by issued_at, invoice_id""",
-        {"issuer": issuer_id, "cause": cause_id},
+           from invoice where merchant_id = %(issuer)s and cause_id = any(%(causes)s) order by issued_at, invoice_id""",
+        {"issuer": issuer_id, "causes": list(cause_ids)},
     )
     return [_invoice(row) for row in rows]
 

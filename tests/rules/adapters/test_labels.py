@@ -19,6 +19,7 @@ from entrepot.adapters.labels import (
     label_png,
     label_zpl,
 )
+from entrepot.adapters.tax_invoice import TaxInvoice, tax_invoice_pdf
 
 NUMBERS = ["LA473124829ZZ", "DX12345678901234", "EL123456789012345674", "1Z999AA10123456784"]
 FROM = ("Merchant #1 [Ltd]", "1 *Bold* Street")
@@ -116,3 +117,10 @@ def test_customs_papers_are_drawn():
     pdf = commercial_invoice_pdf(invoice)
     assert pdf.startswith(b"%PDF-")
     assert re.findall(rb"/Type/Pages/Count (\d+)", pdf) == [b"2"]
+
+
+def test_a_tax_invoice_is_drawn_on_as_many_pages_as_it_needs():
+    line = ("电热水壶 [steel] #x", "2", "1,000.00", "190.00", "1,190.00")
+    heads = ("Item", "Quantity", "Net", "Tax", "Gross")
+    paper = TaxInvoice("Invoice", (("Number", "SALE-1"),), "From", FROM, "To", TO, heads, (line,) * 60, (("Gross", "1"),), "Amounts in EUR.")
+    assert re.findall(rb"/Type/Pages/Count (\d+)", tax_invoice_pdf(paper)) == [b"2"]

@@ -77,7 +77,7 @@ async def test_deadlock_is_tried_again(pool: Pool) -> None:
 
     await asyncio.gather(*(in_transaction(pool, lambda conn, order=order: work(conn, order)) for order in tries))
     assert await values(pool) == [("a", 2), ("b", 2)]
-    assert sorted(tries.values()) == [1, 2]
+    assert min(tries.values()) == 1 < max(tries.values())
 
 
 async def test_lost_connection_is_tried_again(pool: Pool) -> None:

@@ -23,6 +23,7 @@ from entrepot.settlement.model import InvoiceKind, LineKind, PayoutState, Statem
 from entrepot.settlement.statements import Movement, Payout, Statement, read_payouts, read_statement_lines, read_statements
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.invoice_paper import send_invoice
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
 from entrepot.surfaces.web.merchant.own import list_query, merchant_of, read_own
@@ -233,6 +234,17 @@ async def show_invoice(house: HouseDep, visitor: VisitorDep, invoice_id: FromPat
     if invoice is None:
         raise StatementNotYoursError("invoice_id", str(invoice_id), "Open it from your invoices.")
     return page("merchant/invoice.html", visitor, {"invoice": invoice, "is_issued": invoice.issuer_id == visitor.merchant_id})
+
+
+@get(f"{MONEY}/invoices/{{invoice_id:uuid}}/pdf", opt=open_to(MERCHANTS))
+async def print_invoice(house: HouseDep, visitor: VisitorDep, invoice_id: FromPath[uuid.UUID]) -> Response[bytes]:
+    """Send one invoice as PDF; another merchant's does not exist."""
+    async with house.database.reading() as conn:
+        invoice = await read_invoice(conn, merchant_of(visitor), invoice_id)
+        if invoice is None:
+            raise StatementNotYoursError("invoice_id", str(invoice_id), "Open it from your invoices.")
+        orders = await read_orders(conn, [invoice.issuer_id], [invoice.cause_id])
+        return await send_invoice(conn, visitor, invoice, (), orders[0].number if orders else "")
 
 
 def _statement_row(one: Statement) -> Row:

@@ -8,6 +8,7 @@ from entrepot.surfaces.web.merchant.home import show_merchant_home
 from entrepot.surfaces.web.merchant.listings import pause_offers, resume_offers, show_listings
 from entrepot.surfaces.web.merchant.messages import answer_talk, show_inbox, show_talk
 from entrepot.surfaces.web.merchant.money import (
+    print_invoice,
     show_invoice,
     show_invoices,
     show_money,
@@ -47,6 +48,7 @@ def merchant_routes() -> list[HTTPRouteHandler]:
         show_payouts,
         show_invoices,
         show_invoice,
+        print_invoice,
         show_fees,
         show_fee,
         show_listings,

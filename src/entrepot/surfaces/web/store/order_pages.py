@@ -1,17 +1,19 @@
 """An order as its buyer sees it: its parcels on their way, what can still be done, and the talk about it."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from litestar import Response, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from entrepot.aftersales.model import MESSAGE_LENGTH, AuthorRole
+from entrepot.aftersales.model import MESSAGE_LENGTH, AuthorRole, StoredRefund
 from entrepot.aftersales.refunds import list_refunds_of_orders
 from entrepot.aftersales.store import list_returns_of_orders
 from entrepot.aftersales.threads import list_threads_of_orders
+from entrepot.base.errors import UnknownReferenceError
 from entrepot.base.ids import RandomIds
 from entrepot.base.sql import Conn
 from entrepot.base.time import at_ms
@@ -19,8 +21,10 @@ from entrepot.flows.talk import Said, Say, TalkOutcome, say
 from entrepot.orders.model import Order, UnknownOrderError
 from entrepot.orders.read import read_orders
 from entrepot.parties.buyers import open_addresses
+from entrepot.settlement.invoices import Invoice, read_cause_invoices
 from entrepot.surfaces.web.access import BUYERS, FormDep, Visitor, VisitorDep, actor_of, open_to
 from entrepot.surfaces.web.house import House, HouseDep, business_now
+from entrepot.surfaces.web.invoice_paper import send_invoice
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.order_way import buyer_way_of
@@ -31,6 +35,10 @@ from entrepot.surfaces.web.store.parcel_view import view_parcels
 TOPIC: Final = "order"
 _EMPTY: Final = mark("Write what it is about.")
 _TOO_LONG: Final = mark("Write at most 4,000 characters.")
+
+
+class UnknownInvoiceError(UnknownReferenceError):
+    """This order has no such document; open it from the order's page."""
 
 
 async def buyer_order_page(house: House, visitor: Visitor, order: Order, told: tuple[str, str] = ("", "")) -> Response[str]:
@@ -51,12 +59,14 @@ async def _values(conn: Conn, house: House, visitor: Visitor, order: Order, now:
     addresses = await open_addresses(conn, house.keyring, [order.person_id], [address_id])
     opened = addresses.get((order.person_id, address_id))
     standings = [one.progress for one in view.lines if one.progress is not None]
+    refunds = await list_refunds_of_orders(conn, order.merchant_id, [order.order_id])
     return {
         "view": view,
         "order": order,
         "parcels": view_parcels(visitor.language, outside.reference, view.consignments, view.parcels, view.declarations, now),
         "address": opened.details if opened is not None else None,
-        "refunds": await list_refunds_of_orders(conn, order.merchant_id, [order.order_id]),
+        "refunds": refunds,
+        "invoices": await _documents(conn, order, refunds),
         "returns": await list_returns_of_orders(conn, order.merchant_id, [order.order_id]),
         "threads": await list_threads_of_orders(conn, order.merchant_id, [order.order_id]),
         "may_cancel": order.state not in {"cancelled", "delivered", "settled"} and any(one.cancellable for one in standings),
@@ -66,12 +76,35 @@ async def _values(conn: Conn, house: House, visitor: Visitor, order: Order, now:
     }
 
 
+async def _documents(conn: Conn, order: Order, refunds: Sequence[StoredRefund]) -> list[Invoice]:
+    """Return an order's invoice and credit notes."""
+    return await read_cause_invoices(conn, order.merchant_id, order.order_id, *(one.refund.refund_id for one in refunds))
+
+
 async def own_order(conn: Conn, visitor: Visitor, merchant_id: uuid.UUID, order_id: uuid.UUID) -> Order:
     """Return the buyer's own order; another's is told apart in nothing from one that does not exist."""
     for order in await read_orders(conn, [merchant_id], [order_id]):
         if visitor.person_id is not None and order.person_id == visitor.person_id:
             return order
     raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
+
+
+@get("/orders/{merchant_id:uuid}/{order_id:uuid}/invoices/{invoice_id:uuid}", opt=open_to(BUYERS))
+async def print_my_invoice(
+    house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], order_id: FromPath[uuid.UUID], invoice_id: FromPath[uuid.UUID]
+) -> Response[bytes]:
+    """Send the invoice or a credit note of a buyer's own order as PDF."""
+    async with house.database.reading() as conn:
+        order = await own_order(conn, visitor, merchant_id, order_id)
+        refunds = await list_refunds_of_orders(conn, order.merchant_id, [order.order_id])
+        for invoice in await _documents(conn, order, refunds):
+            if invoice.invoice_id == invoice_id:
+                address_id = delivery_address_id(order.checkout_id)
+                opened = (await open_addresses(conn, house.keyring, [order.person_id], [address_id])).get((order.person_id, address_id))
+                to = opened.details if opened is not None else None
+                lines = (to.recipient, *to.lines, f"{to.postcode} {to.city}") if to is not None else ()
+                return await send_invoice(conn, visitor, invoice, lines, order.number)
+    raise UnknownInvoiceError("invoice_id", str(invoice_id), "Open it from the page of your order.")
 
 
 @post("/orders/{merchant_id:uuid}/{order_id:uuid}/messages", status_code=200, opt=open_to(BUYERS))

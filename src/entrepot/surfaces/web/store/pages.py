@@ -8,7 +8,7 @@ from entrepot.surfaces.web.store.account_pages import add_my_address, export_my_
 from entrepot.surfaces.web.store.basket_pages import change_lines, find_basket, put_into_basket, show_basket
 from entrepot.surfaces.web.store.cancel_pages import do_cancel, show_cancel
 from entrepot.surfaces.web.store.checkout_pages import do_checkout, order_again, show_checkout, show_confirmation
-from entrepot.surfaces.web.store.order_pages import write_message
+from entrepot.surfaces.web.store.order_pages import print_my_invoice, write_message
 from entrepot.surfaces.web.store.return_pages import ask_for_return, note_sent, show_return, show_return_form
 
 STORE_PAGES: Final[tuple[HTTPRouteHandler, ...]] = (
@@ -19,6 +19,7 @@ STORE_PAGES: Final[tuple[HTTPRouteHandler, ...]] = (
     show_checkout,
     do_checkout,
     show_confirmation,
+    print_my_invoice,
     write_message,
     show_cancel,
     do_cancel,
