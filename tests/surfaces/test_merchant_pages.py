@@ -7,12 +7,16 @@ import uuid
 import psycopg
 import pytest
 from litestar.testing import TestClient
+from tests.factories.house import BUYER
 from tests.factories.merchant_house import AUDIO, LEEDS, QUESTION, fill_merchant_database
 from tests.factories.shown_house import keep_keyring
 
+from entrepot.base.clock_store import read_business_now
 from entrepot.bootstrap.application import create_app
+from entrepot.bootstrap.outside import FreshOutside
 from entrepot.bootstrap.settings import read_settings
 from entrepot.bootstrap.tables import all_tables
+from entrepot.flows.return_goods import ReturnWish, ask_returns
 
 TOKEN = re.compile(r'name="form_token" value="(\w+)"')
 SHIP = re.compile(r'href="(/merchant/ship/[0-9a-f-]{36})"')
@@ -21,6 +25,7 @@ TAGS = re.compile(r"<[^>]+>")
 PATHS = (
     *("/merchant", "/merchant/ship", "/merchant/ship/pick-list", "/merchant/orders", "/merchant/messages", "/merchant/money"),
     *("/merchant/money/statements", "/merchant/money/payouts", "/merchant/money/invoices", "/merchant/fees", "/merchant/listings"),
+    *("/merchant/returns",),
     *("/merchant/listings/bulk", "/merchant/stock", "/merchant/stock/MOOR-TEAPOT", "/merchant/start", "/merchant/settings"),
 )
 LISTS = ("/merchant/ship", "/merchant/orders", "/merchant/messages", "/merchant/fees", "/merchant/listings", "/merchant/stock")
@@ -403,3 +408,63 @@ def test_sales_and_fees_are_invoiced_and_open_as_pdf_for_whom_they_belong_to(aud
         assert paper.content.startswith(b"%PDF-")
     worn(client, sessions["merchant-gb"])
     assert {client.get(f"{found}/pdf").status_code for found in papers} == {404}
+
+
+async def ask_for_return(url, order_key):
+    """Let the buyer ask to send one unit back, as the order's page does."""
+    async with await psycopg.AsyncConnection.connect(url) as conn:
+        outside = FreshOutside(read_settings({"DATABASE_URL": url}))
+        now = await read_business_now(conn)
+        wish = ReturnWish(*order_key, ((1, 1),), "changed_mind", "test")
+        (answer,) = await ask_returns(conn, await outside.current(conn, now), [wish], BUYER, now)
+        return answer.rma_ids[0]
+
+
+def test_a_merchant_decides_on_a_return_looks_at_it_and_pays_back(leeds, house, client, sessions):
+    order_key = one(
+        house,
+        """select o.merchant_id, o.order_id from customer_order o join order_line l on l.merchant_id = o.merchant_id and l.order_id = o.order_id
+           where o.merchant_id = %s and l.model_code = 'fbm' and l.delivered = 1 and l.returned = 0 limit 1""",
+        LEEDS,
+    )
+    rma = asyncio.run(ask_for_return(house, order_key))
+    path = f"/merchant/returns/{rma}"
+    assert path in leeds.get("/merchant").text, "the home page says what is to decide"
+    assert path in leeds.get("/merchant/returns?view=decide").text
+    before = fingerprint(house)
+    assert send(leeds, f"{path}/decide").status_code == 422
+    assert "the buyer reads it" in send(leeds, f"{path}/decide", verdict="refuse", note=" ").text
+    assert send(leeds, f"{path}/receive", **{"came.1.1": "1", "grade.1.1": "sellable", "disposition.1.1": "restock"}).status_code == 409, (
+        "not approved"
+    )
+    worn(client, sessions["merchant"])
+    assert client.get(path).status_code == 404
+    assert send(client, f"{path}/decide", verdict="approve").status_code == 404
+    assert fingerprint(house) == before
+
+    worn(client, sessions["merchant-gb"])
+    assert send(leeds, f"{path}/decide", verdict="approve").headers["location"] == "/merchant/returns?done=approved"
+    assert send(leeds, f"{path}/decide", verdict="approve").headers["location"] == "/merchant/returns?done=already"
+    assert "It came" in leeds.get(path).text
+    stock = "select on_hand from stock_availability where merchant_id = %s and place_code = 'SITE-LDS-KITCHEN' and condition_code = 'sellable'"
+    query = f"{stock} and stock_item_id = (select stock_item_id from order_line where merchant_id = %s and order_id = %s)"
+    refunded = "select sum(p.refunded_minor)::int from payment p join customer_order o using (checkout_id) where o.order_id = %s"
+    held, paid = one(house, query, LEEDS, *order_key), one(house, refunded, order_key[1])
+    before = fingerprint(house)
+    for wrong in (
+        {"came.1.1": "2", "grade.1.1": "sellable", "disposition.1.1": "restock"},
+        {"came.1.1": "1", "grade.1.1": "defective", "disposition.1.1": "restock"},
+        {"came.1.1": "1", "grade.1.1": "defective", "disposition.1.1": "dispose"},
+        {"came.1.1": "1", "grade.1.1": "", "disposition.1.1": "keep"},
+        {"came.1.1": "0"},
+    ):
+        answer = send(leeds, f"{path}/receive", **wrong)
+        assert answer.status_code == 422, wrong
+    assert fingerprint(house) == before
+    right = {"came.1.1": "1", "grade.1.1": "sellable", "disposition.1.1": "restock"}
+    assert send(leeds, f"{path}/receive", **right).headers["location"] == "/merchant/returns?done=graded"
+    assert (one(house, query, LEEDS, *order_key)[0], one(house, refunded, order_key[1])[0] > paid[0]) == (held[0] + 1, True)
+    after = fingerprint(house)
+    assert send(leeds, f"{path}/receive", **right).status_code in {303, 409}
+    assert fingerprint(house) == after, "sent twice it changes nothing"
+    assert "closed" in text_of(leeds.get(path)).lower()

@@ -102,12 +102,13 @@ async def read_conversion_fees(conn: Conn, merchant_ids: list[uuid.UUID], payout
 
 
 async def hash_settlement(conn: Conn) -> dict[str, str]:
-    """Return the hashes of fee lines, tax decisions, statements and payouts."""
+    """Return the hashes of fee lines, tax decisions, statements, payouts and invoices."""
     return {
         "fee_lines": await hash_rows(conn, _FEES),
         "tax_decisions": await hash_rows(conn, _TAXES),
         "statements": await hash_rows(conn, _STATEMENTS),
         "payouts": await hash_rows(conn, _PAYOUTS),
+        "invoices": await hash_rows(conn, _INVOICES),
     }
 
 
@@ -131,4 +132,9 @@ _STATEMENTS: Final = """
 _PAYOUTS: Final = """
     select concat_ws('|', merchant_id, amount_minor, currency, paid_minor, paid_currency, spread_minor, rate_id, state, attempt_count) collate "C" as told
     from payout order by told
+"""
+_INVOICES: Final = """
+    select concat_ws('|', merchant_id, series_code, coalesce(number::text, ''), kind, coalesce(recipient_id::text, ''), tax_country, net_minor, tax_minor,
+        gross_minor, currency, lines::text, (extract(epoch from issued_at) * 1000000)::bigint) collate "C" as told
+    from invoice order by told
 """

@@ -35,6 +35,7 @@ _MATRIX: Final = "M3.5 4h13v12h-13ZM3.5 8h13M8 4v12"
 _SHOP: Final = "M4 8v8h12V8M3 8l1.5-4h11L17 8a2.3 2.3 0 0 1-4.6 0 2.3 2.3 0 0 1-4.7 0A2.3 2.3 0 0 1 3 8Z"
 _PARTS: Final = "M3.5 3.5h5v5h-5ZM11.5 3.5h5v5h-5ZM3.5 11.5h5v5h-5ZM14 11v6M11 14h6"
 _PARCEL: Final = "M2.5 6h9v8h-9ZM11.5 9h3.3l2.7 2.7V14h-6M5.5 14a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3ZM14 14a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3Z"
+_BACK: Final = "M8 6 4 10l4 4M4 10h8a4 4 0 0 1 4 4v2"
 _TALK: Final = "M3.5 4h13v9.5H9L5.5 16.5v-3h-2ZM7 7.5h6M7 10h4"
 _TAG: Final = "M3.5 3.5h6l7 7-6 6-7-7ZM7 6.9h.1"
 _COIN: Final = "M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14ZM12.5 7.8C12 6.9 11.1 6.5 10 6.5c-1.4 0-2.5.7-2.5 1.8 0 2.4 5 1 5 3.4 0 1.1-1.1 1.8-2.5 1.8-1.2 0-2.2-.5-2.6-1.4M10 5.3v9.4"
@@ -73,6 +74,7 @@ DESK: Final = (
             Entry("merchant-home", mark("Home"), "/merchant", _HOME, MERCHANTS),
             Entry("merchant-ship", mark("To ship"), "/merchant/ship", _PARCEL, MERCHANTS),
             Entry("merchant-orders", mark("Orders"), "/merchant/orders", _ORDERS, MERCHANTS),
+            Entry("merchant-returns", mark("Returns"), "/merchant/returns", _BACK, MERCHANTS),
             Entry("merchant-messages", mark("Messages"), "/merchant/messages", _TALK, MERCHANTS),
         ),
     ),

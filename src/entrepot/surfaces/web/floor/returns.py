@@ -22,8 +22,8 @@ from entrepot.orders.read import find_order, read_lines, read_orders
 from entrepot.surfaces.web.access import FLOOR, FormDep, Visitor, VisitorDep, open_to
 from entrepot.surfaces.web.floor.goods import Item, read_goods
 from entrepot.surfaces.web.floor.shift import OK, STOP, Said, Shift, at_work, code_of, floor_page, writing
+from entrepot.surfaces.web.grading_words import DISPOSITIONS, GRADES
 from entrepot.surfaces.web.house import House, HouseDep
-from entrepot.surfaces.web.languages import mark
 from entrepot.warehouse.binning import StowChoice
 from entrepot.warehouse.grading import Disposition, Grade, condition_of
 from entrepot.warehouse.model import Goods, bin_spot
@@ -31,19 +31,6 @@ from entrepot.warehouse.store_floor import read_pick_sequences
 
 _MOST: Final = 60
 _OPEN: Final = (ReturnState.APPROVED, ReturnState.IN_TRANSIT, ReturnState.RECEIVED)
-GRADES: Final = (
-    (Grade.SELLABLE, mark("As new"), mark("Complete, clean, nothing missing")),
-    (Grade.DAMAGED, mark("Damaged on the way"), mark("Crushed, wet or broken in transport")),
-    (Grade.DEFECTIVE, mark("Defective"), mark("Does not work")),
-    (Grade.CUSTOMER_DAMAGED, mark("Used or damaged by the customer"), mark("Traces of use, parts missing")),
-)
-"""What a grader may find: code, name, and when it fits."""
-DISPOSITIONS: Final = (
-    (Disposition.RESTOCK, mark("Back on sale")),
-    (Disposition.KEEP, mark("Keep apart")),
-    (Disposition.DISPOSE, mark("Dispose of")),
-)
-"""What may become of it."""
 
 
 class BenchUnits(Struct, frozen=True):

@@ -125,7 +125,7 @@ async def read_tasks(conn: Conn, merchant_id: uuid.UUID, spoken: Language, now: 
         if one.due_at is not None
     ]
     tasks += [
-        Task(None, _("Decide a return"), one.reason_code.replace("_", " "), f"/merchant/orders/{one.order_id}", "", "neutral")
+        Task(None, _("Decide a return"), one.reason_code.replace("_", " "), f"/merchant/returns/{one.rma_id}", "", "neutral")
         for one in await list_returns(conn, merchant_id, [ReturnState.REQUESTED], now + timedelta(days=1), _SHOWN)
         if one.decider_role == Role.MERCHANT
     ]

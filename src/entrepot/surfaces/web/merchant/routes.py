@@ -18,6 +18,7 @@ from entrepot.surfaces.web.merchant.money import (
     show_statements,
 )
 from entrepot.surfaces.web.merchant.orders import show_sale, show_sales
+from entrepot.surfaces.web.merchant.returns import decide_own_return, receive_own_return, show_own_return, show_own_returns
 from entrepot.surfaces.web.merchant.settings import add_colleague, add_number, close_colleague, open_model, show_settings
 from entrepot.surfaces.web.merchant.ship_one import buy_label, confirm_ship, decline_ship, show_ship
 from entrepot.surfaces.web.merchant.ship_queue import buy_labels, show_pick_list, show_queue
@@ -38,6 +39,10 @@ def merchant_routes() -> list[HTTPRouteHandler]:
         decline_ship,
         show_sales,
         show_sale,
+        show_own_returns,
+        show_own_return,
+        decide_own_return,
+        receive_own_return,
         show_inbox,
         show_talk,
         answer_talk,
