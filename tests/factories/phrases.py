@@ -33,7 +33,7 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\\n"
 
 """
-AREAS = ("store", "merchant", "floor", "operator")
+AREAS = ("store", "merchant", "floor", "operator", "tour")
 """Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say."""
 
 SHOWN_ENUMS = """
