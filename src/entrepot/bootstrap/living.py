@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from typing import Final
 
 import structlog
@@ -87,8 +88,7 @@ async def live_on(settings: Settings) -> None:
             began_s = monotonic_s()
             await world.live_stride(now)
             log.info("world_stride", business_at=now.isoformat(), **world.counts)
-            if now > first_until:
-                await _rest(conn, settings.speed, began_s)
+            await _rest(conn, settings.speed if now > first_until else None, began_s)
             now += STRIDE
 
 
@@ -109,17 +109,23 @@ def _next_stride(known: datetime) -> datetime:
     return STARTS_AT + (done + 1) * STRIDE
 
 
-async def _rest(conn: Conn, speed: Decimal, began_s: float) -> None:
-    """Wait until the stride that began then has taken its time; where somebody waits for orders, no longer than time that hurries takes."""
+async def _rest(conn: Conn, speed: Decimal | None, began_s: float) -> None:
+    """Wait until the stride that began then has taken its time; it is looked at again and again whether somebody waits for orders."""
     while True:
         is_hurried = await keep_hurrying(conn, RealClock().now())
-        pause_s = stride_s(max(speed, HURRY_SPEED) if is_hurried else speed)
-        rest_s = _GLANCE_S if pause_s is None else began_s + pause_s - monotonic_s()
+        rest_s = began_s + stride_s(hurried(speed) if is_hurried else speed) - monotonic_s()
         if rest_s <= 0:
             return
         await asyncio.sleep(min(rest_s, _GLANCE_S))
 
 
-def stride_s(speed: Decimal) -> float | None:
-    """Return how many real seconds a stride takes at a speed; at speed 0 it never ends."""
-    return float(Decimal(int(STRIDE.total_seconds())) / speed) if speed else None
+def hurried(speed: Decimal | None) -> Decimal:
+    """Return the speed where somebody waits for orders: no slower than time that hurries, and no faster while the first days are lived at once."""
+    return HURRY_SPEED if speed is None else max(speed, HURRY_SPEED)
+
+
+def stride_s(speed: Decimal | None) -> float:
+    """Return how many real seconds a stride takes at a speed: without one none, and at speed 0 it never ends."""
+    if speed is None:
+        return 0
+    return float(Decimal(int(STRIDE.total_seconds())) / speed) if speed else inf

@@ -34,6 +34,7 @@ from entrepot.surfaces.web.tour.orders import order_for_tour
 from entrepot.surfaces.web.tour.stops import Stop, declared_stops, read_stops
 
 _FAST: Final = "fast"
+_TOO_EARLY: Final = 409
 _PACES: Final = (_FAST, "usual")
 
 
@@ -53,14 +54,14 @@ class TourFormError(RefusedInputError):
 async def show_tour(house: HouseDep, visitor: VisitorDep) -> Response[str]:
     """Invite to the tour and say who does what in each model."""
     _require_world(house)
-    return _invite(house, visitor, is_too_early=False)
+    return _invite(house, visitor, 200)
 
 
-def _invite(house: House, visitor: Visitor, *, is_too_early: bool) -> Response[str]:
+def _invite(house: House, visitor: Visitor, status: int) -> Response[str]:
     """Return the tour's first page; what it sends has a new id, so that a form that is sent twice orders once."""
     key = RandomIds().new(at_ms(RealClock().now()))
-    values: dict[str, object] = {"stops": declared_stops(house.registry), "key": key, "is_too_early": is_too_early}
-    return page("tour/start.html", visitor, values, 409 if is_too_early else 200)
+    values: dict[str, object] = {"stops": declared_stops(house.registry), "key": key, "is_too_early": status == _TOO_EARLY}
+    return page("tour/start.html", visitor, values, status)
 
 
 @post("/tour", status_code=200, opt=open_to(EVERYBODY))
@@ -69,7 +70,7 @@ async def begin_tour(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Res
     _require_world(house)
     tour_id = _tour_id(form)
     if not await order_for_tour(house, tour_id, house.registry.codes):
-        return _invite(house, visitor, is_too_early=True)
+        return _invite(house, visitor, _TOO_EARLY)
     return Redirect(f"/tour/{tour_id}", status_code=303, cookies=[choice_cookie(visitor, TOUR_COOKIE, str(tour_id))])
 
 

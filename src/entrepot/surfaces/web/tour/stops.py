@@ -12,8 +12,7 @@ from entrepot.base.sql import Conn
 from entrepot.catalogue.store import find_offers
 from entrepot.flows.tour import MOST_TRIES, Cast, demo_cast, find_tour_orders
 from entrepot.freight.read import read_consignments_of_orders, read_parcels_of_orders
-from entrepot.operations.document import row_label
-from entrepot.operations.model import STEP_LEGS, Channel, Step
+from entrepot.operations.model import Channel, Step
 from entrepot.operations.plan import Plan
 from entrepot.operations.registry import Registry
 from entrepot.orders.model import Line, Order, Promise
@@ -25,8 +24,17 @@ from entrepot.surfaces.web.sign_in import demo_sign_ins
 from entrepot.surfaces.web.tour.way import Stage, Standing, stages_of
 from entrepot.warehouse.readers import read_work_of_orders
 
-_TOLD: Final = (Step.STORE, Step.PACK, Step.CARRY, Step.HOLD_MONEY, Step.ANSWER_CUSTOMER)
+_TOLD: Final = (
+    (Step.STORE, mark("Keeps the stock")),
+    (Step.PACK, mark("Picks and packs")),
+    (Step.CARRY, mark("Carries to the door")),
+    (Step.HOLD_MONEY, mark("Holds the buyer's money")),
+    (Step.ANSWER_CUSTOMER, mark("Answers the customer")),
+)
 """The responsibilities by which people tell the models apart."""
+
+ACTOR: Final = mark("Tour")
+"""How timelines call whoever orders for a tour."""
 
 OrderKey = tuple[uuid.UUID, uuid.UUID]
 
@@ -105,7 +113,7 @@ async def _read(conn: Conn, orders: Sequence[Order]) -> _Found:
     return _Found(
         {at: Standing(order, consignments.get(at), works.get(at), parcels.get(at)) for at, order in zip(keys, orders, strict=True)},
         lines,
-        {(one.merchant_id, one.order_id): one for one in await read_promises(conn, *key)},
+        {(one.merchant_id, one.order_id): one for one in await read_promises(conn, *key) if one.order_id is not None},
         {one.offer_id: (one.title, one.product_id) for one in offers},
         {merchant_id: one.name for merchant_id, one in (await read_merchants(conn, sorted(set(key[0])))).items()},
         {one.login: one.password for one in await demo_sign_ins(conn)},
@@ -157,8 +165,8 @@ def _looks(plan: Plan, order: Order, promise: Promise | None, cast: Cast, passwo
 
 
 def _duties(plan: Plan, channel: Channel) -> tuple[tuple[str, str], ...]:
-    """Return who does what people tell models apart by: the matrix's label and the role."""
-    return tuple((row_label(step, STEP_LEGS[step][0]).partition(",")[0], str(plan.doer(step, channel=channel))) for step in _TOLD)
+    """Return who does what people tell models apart by: what, as a marked text, and the role."""
+    return tuple((label, str(plan.doer(step, channel=channel))) for step, label in _TOLD)
 
 
 def _shown_channel(plan: Plan) -> Channel:
