@@ -88,6 +88,7 @@ def code_texts() -> tuple[str, ...]:
     values = [value for line in SHOWN_ENUMS.split("\n") if line.strip() for value in enum_values(*line.strip().split(": "))]
     plans = REGISTRY.plans()
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
+    declared += [text for plan in plans for text in (plan.model.title, plan.model.suits)]
     return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
 
 

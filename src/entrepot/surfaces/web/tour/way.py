@@ -58,10 +58,11 @@ def stages_of(plan: Plan, standing: Standing) -> tuple[Stage, ...]:
         marks.append((mark("Paid"), plan.doer(Step.HOLD_MONEY, channel=channel), order.state != OrderState.AWAITING_PAYMENT, None))
     if plan.needs_declaration_before_release:
         is_released = consignment is not None and consignment.state is not ConsignmentState.PLANNED
-        marks.append((mark("Released by customs"), plan.doer(Step.CLEAR_ORDER, channel=channel), is_released, None))
+        marks.append((mark("Declared and released by customs"), plan.doer(Step.CLEAR_ORDER, channel=channel), is_released, None))
     marks += [
         (mark("Picked and packed"), packer, packed_at is not None, packed_at),
         (mark("Handed to the carrier"), packer, parcel is not None and parcel.shipped_at is not None, parcel.shipped_at if parcel else None),
+        (mark("On its way"), carrier, standing.is_delivered, None),
         (mark("Delivered"), carrier, standing.is_delivered, parcel.delivered_at if parcel else None),
     ]
     done = next((place for place, one in enumerate(marks) if not one[2]), len(marks))
