@@ -87,7 +87,7 @@ async def place_tour_orders(
     A merchant and a floor that the demo has a login for come first, so that the order can be looked at from every side.
     """
     asked = await _candidates(conn, outside, tour_id, wanted, methods, now)
-    plans = [one for one in await quote_checkouts(conn, outside, asked) if isinstance(one, CheckoutPlan)]
+    plans = [one for one in await quote_checkouts(conn, outside, asked) if isinstance(one, CheckoutPlan)] if asked else []
     chosen = _choose(plans, demo_cast())
     return await place_orders(conn, outside, chosen, Actor(ActorKind.PROGRAM, "tour", "buyer")) if chosen else []
 

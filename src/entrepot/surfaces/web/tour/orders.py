@@ -23,17 +23,17 @@ from entrepot.surfaces.web.store.payments import methods_for
 _ANY: Final = language(CODES[0])
 
 
-async def order_for_tour(house: House, tour_id: uuid.UUID, model_codes: Sequence[str]) -> bool:
-    """Order in the models in which the tour has nothing that may still arrive, pay, and let time hurry; tell whether the tour has any order.
+async def order_for_tour(house: House, tour_id: uuid.UUID, tries: Mapping[str, int]) -> bool:
+    """Order in these models, at the try given, pay, and let time hurry; tell whether the tour has any order.
 
-    It may run twice: what was ordered at a try is found again by its id.
+    It may run twice: what was ordered at a try is not ordered at it again.
     """
 
     async def place(conn: Conn) -> list[PlaceAnswer]:
         now = await business_now(conn)
         outside = await house.outside.current(conn, now)
         known = await find_tour_orders(conn, tour_id, house.registry.codes)
-        wanted = {code: len(known.get(code, ())) + 1 for code in model_codes}
+        wanted = {code: try_no for code, try_no in tries.items() if len(known.get(code, ())) < try_no}
         answers = await place_tour_orders(conn, outside, tour_id, wanted, _methods(outside), now)
         await _keep_addresses(conn, house, tour_id, now)
         return answers

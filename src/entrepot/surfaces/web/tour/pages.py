@@ -69,7 +69,7 @@ async def begin_tour(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Res
     """Place one order in each model and let time hurry."""
     _require_world(house)
     tour_id = _tour_id(form)
-    if not await order_for_tour(house, tour_id, house.registry.codes):
+    if not await order_for_tour(house, tour_id, dict.fromkeys(house.registry.codes, 1)):
         return _invite(house, visitor, _TOO_EARLY)
     return Redirect(f"/tour/{tour_id}", status_code=303, cookies=[choice_cookie(visitor, TOUR_COOKIE, str(tour_id))])
 
@@ -130,9 +130,10 @@ async def order_once_more(house: HouseDep, visitor: VisitorDep, tour_id: FromPat
         stops = await read_stops(conn, house.registry, tour_id, visitor.language)
     if not any(stop.standing for stop in stops):
         raise UnknownTourError("tour_id", str(tour_id), "Begin a tour on its first page.")
-    if code not in {stop.plan.model_code for stop in stops if stop.may_try_again}:
+    tries = {stop.plan.model_code: stop.try_no + 1 for stop in stops if stop.may_try_again}
+    if code not in tries:
         raise TourFormError("model", code[:80], "Order again where an order has failed.")
-    await order_for_tour(house, tour_id, [code])
+    await order_for_tour(house, tour_id, {code: tries[code]})
     return Redirect(f"/tour/{tour_id}", status_code=303)
 
 
