@@ -43,7 +43,9 @@ def new_house() -> Iterator[str]:
 def keep_picture(page: Page, name: str) -> None:
     """Keep what the window shows as a small picture."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.wait_for_timeout(300)
+    if page.locator("[data-map]").count():
+        page.locator("[data-map][data-drawn]").first.wait_for()
+    page.wait_for_timeout(600)
     session = page.context.new_cdp_session(page)
     told = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
     (PICTURES / f"{name}.webp").write_bytes(base64.b64decode(told["data"]))
@@ -92,7 +94,7 @@ def watch(page: Page, keep: Keep, seconds: dict[str, float], began_s: float) -> 
 
 
 def look_around(page: Page, keep: Keep) -> None:
-    """Look at orders through other people's eyes and come back."""
+    """Look at orders through other people's eyes, the last one the operator's, and at the operator's home."""
     home = page.url
     for number, (name, button) in enumerate(LOOKS):
         page.goto(home)
@@ -100,6 +102,9 @@ def look_around(page: Page, keep: Keep) -> None:
         cards.nth(min(number, cards.count() - 1)).get_by_role("button", name=button).click()
         page.wait_for_load_state("load")
         keep(page, name)
+    page.goto(f"{home.partition('/tour/')[0]}/operator")
+    page.locator("#proof .pill-success").first.wait_for()
+    keep(page, "operator-home")
 
 
 def main() -> int:
