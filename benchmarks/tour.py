@@ -102,6 +102,8 @@ def look_around(page: Page, keep: Keep) -> None:
         cards.nth(min(number, cards.count() - 1)).get_by_role("button", name=button).click()
         page.wait_for_load_state("load")
         keep(page, name)
+    page.locator(".tour-aside form button").click()
+    page.wait_for_load_state("load")
     page.goto(f"{home.partition('/tour/')[0]}/operator")
     page.locator("#proof .pill-success").first.wait_for()
     keep(page, "operator-home")

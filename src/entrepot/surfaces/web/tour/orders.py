@@ -35,16 +35,16 @@ async def order_for_tour(house: House, tour_id: uuid.UUID, tries: Mapping[str, i
         known = await find_tour_orders(conn, tour_id, house.registry.codes)
         wanted = {code: try_no for code, try_no in tries.items() if len(known.get(code, ())) < try_no}
         answers = await place_tour_orders(conn, outside, tour_id, wanted, _methods(outside), now)
-        await _keep_addresses(conn, house, tour_id, now)
+        orders = _flat(await find_tour_orders(conn, tour_id, house.registry.codes))
+        await _keep_addresses(conn, house, orders, now)
+        await hurry_for(conn, [(one.merchant_id, one.order_id) for one in orders], RealClock().now())
         return answers
 
     async def pay(conn: Conn) -> bool:
         now = await business_now(conn)
         outside = await house.outside.current(conn, now)
         await pay_tour_orders(conn, outside, tour_id, house.registry.codes, now)
-        orders = _flat(await find_tour_orders(conn, tour_id, house.registry.codes))
-        await hurry_for(conn, [(one.merchant_id, one.order_id) for one in orders], RealClock().now())
-        return bool(orders)
+        return bool(await find_tour_orders(conn, tour_id, house.registry.codes))
 
     for _ in range(PLACED_AGAIN):
         if not any(answer.is_outrun for answer in await house.database.writing(place)):
@@ -58,11 +58,10 @@ def _methods(outside: Outside) -> dict[str, str]:
     return {currency: methods_for(_ANY, currency)[0][0] for currency in currencies}
 
 
-async def _keep_addresses(conn: Conn, house: House, tour_id: uuid.UUID, now: datetime) -> None:
+async def _keep_addresses(conn: Conn, house: House, orders: Sequence[Order], now: datetime) -> None:
     """Keep with each order where it goes: the address of the demo's buyer, sealed."""
     homes = {demo_person_id(row.code): demo_address_id(row.code) for row in read_seed_parties().buyers}
     opened = await open_addresses(conn, house.keyring, list(homes), list(homes.values()))
-    orders = _flat(await find_tour_orders(conn, tour_id, house.registry.codes))
     added: list[NewAddress] = []
     for order in orders:
         home = opened.get((order.person_id, homes[order.person_id]))
