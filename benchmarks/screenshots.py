@@ -1,5 +1,6 @@
 """Pictures of every page, wide and narrow, some also dark and in every language, into benchmarks/out: `make screenshots`.
 
+Those of the guided tour, which docs/tour.md shows, are taken in a new installation with its living world, into docs/images/tour.
 Without `--url` of a running demo house a throw-away one with some days of trade is opened. Complaints in the browser's console are told
 and end the program with status 1; pages wider than the window too.
 """
@@ -16,15 +17,21 @@ from tests.factories.browser import chromium, opened_browser, sign_in, watch_con
 from tests.factories.served import served
 from tests.factories.shown_house import fill_database, keep_keyring
 
+from benchmarks.tour import PICTURES, follow, keep_picture, new_house
+from entrepot.base.time import monotonic_s
 from entrepot.bootstrap.migrate import upgrade
 from entrepot.bootstrap.throwaway import throwaway_cluster
 
 OUT = Path(__file__).parent / "out"
 SIZES = (("wide", 1440, 900), ("narrow", 390, 844))
 LANGUAGES = ("en", "de", "zh-CN")
+TOUR = "the tour"
+"""What `--only` may hold for the tour's pictures."""
 
 SHOTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("sign-in", "", "/sign-in", ()),
+    ("tour-start", "", "/tour", ()),
+    ("tour-orders", "", "/tour", (".tour-go button",)),
     ("design", "operator", "/design", ()),
     ("design-rtl", "operator", "/design?dir=rtl", ()),
     ("my-account", "operator", "/me", ()),
@@ -58,7 +65,9 @@ SHOTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("checkout-china", "buyer-cn", "/store/CN_GP?category=cosmetics", (".product a", ".buy button[type=submit]")),
 )
 """Name of the picture, login (empty: nobody), the address, and what is clicked one after the other."""
-DARK = frozenset({"design", "my-account", "operator-home", "order-delivered", "store", "product", "checkout", "sign-in", "operations"})
+DARK = frozenset(
+    {"tour-start", "tour-orders", "design", "my-account", "operator-home", "order-delivered", "store", "product", "checkout", "sign-in", "operations"}
+)
 
 
 @contextmanager
@@ -125,7 +134,10 @@ def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     with nullcontext(args.url.rstrip("/")) if args.url else shown_house() as address, opened_browser() as browser:
         faults = take(browser, address, args.only)
-    sys.stdout.write("".join(f"{fault}\n" for fault in faults) + f"pictures are in {OUT}\n")
+    if args.only in TOUR:
+        with nullcontext(args.url.rstrip("/")) if args.url else new_house() as address, opened_browser() as browser:
+            faults += follow(browser, address, keep_picture, monotonic_s())[1]
+    sys.stdout.write("".join(f"{fault}\n" for fault in faults) + f"pictures are in {OUT} and {PICTURES}\n")
     return 1 if faults else 0
 
 

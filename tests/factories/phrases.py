@@ -33,7 +33,7 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\\n"
 
 """
-AREAS = ("store", "merchant", "floor", "operator")
+AREAS = ("store", "merchant", "floor", "operator", "tour")
 """Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say."""
 
 SHOWN_ENUMS = """
@@ -88,6 +88,7 @@ def code_texts() -> tuple[str, ...]:
     values = [value for line in SHOWN_ENUMS.split("\n") if line.strip() for value in enum_values(*line.strip().split(": "))]
     plans = REGISTRY.plans()
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
+    declared += [text for plan in plans for text in (plan.model.title, plan.model.suits)]
     return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
 
 

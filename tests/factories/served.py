@@ -45,3 +45,19 @@ def is_healthy(port):
         return False
     finally:
         connection.close()
+
+
+@contextmanager
+def living(data):
+    """Run a whole installation with its demonstration world and default settings, as `make run` does; give the address once the web answers."""
+    passed_on = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("ENTREPOT_")}
+    command = [sys.executable, "-P", "-m", "entrepot.cli.main", "up", "--data", str(data), "--port", "0"]
+    with subprocess.Popen(command, env=passed_on, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("Entrepot is running: "), line
+            yield line.split(": ", 1)[1].strip().rstrip("/")
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)

@@ -135,7 +135,7 @@ def test_the_page_can_be_turned_round(visit, size):
     ("login", "path"),
     [
         *(("operator", path) for path in ("/operator", "/orders", "/stock", "/postings", "/operations", "/me", "/search?q=zzz")),
-        *(("", path) for path in ("/store/GB", "/sign-in", "/forgotten", "/nowhere")),
+        *(("", path) for path in ("/store/GB", "/sign-in", "/forgotten", "/nowhere", "/tour")),
         ("buyer-gb", "/orders"),
         ("warehouse", "/floor/sign-on"),
     ],
@@ -147,6 +147,28 @@ def test_other_pages_have_no_serious_fault(visit, login, path):
     else:
         page = visit(path, login)
     assert faults(page) == []
+
+
+@pytest.mark.browser
+@needs_browser
+@pytest.mark.parametrize(("scheme", "locale", "size"), [("light", "en-GB", WIDE), ("dark", "de-DE", NARROW)], ids=["wide", "narrow"])
+def test_the_tour_is_followed_by_keyboard_without_a_serious_fault(visit, scheme, locale, size):
+    page = visit("/tour", color_scheme=scheme, locale=locale, viewport=size)
+    page.locator(".tour-go button").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/tour/*-*")
+    assert page.locator(".tour-card .tour-stage-now").count() == 4
+    assert faults(page) == []
+    assert overflow(page) == 0
+    page.locator("#tour-pace").focus()
+    page.evaluate("htmx.ajax('GET', location.pathname + '?seen=other', { target: '#tour', swap: 'outerHTML' })")
+    page.wait_for_function("document.querySelector('#tour-said').textContent !== ''")
+    assert page.evaluate("document.activeElement.id") == "tour-pace"
+    page.keyboard.press("Enter")
+    page.locator("#tour-pace.button-primary").wait_for()
+    page.locator(".tour-look").first.click()
+    page.locator(".tour-aside a").click()
+    page.wait_for_url("**/tour/*-*")
 
 
 @pytest.mark.browser

@@ -174,3 +174,13 @@ BUSINESS_CLOCK = declare_table(
     PrimaryKeyConstraint("only_row"),
     CheckConstraint("only_row = 1", name="single"),
 )
+
+AWAITED = declare_table(
+    "awaited",
+    TableClass.LOCAL,
+    "base",
+    Column("merchant_id", Uuid, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Column("until_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("merchant_id", "subject_id"),
+)

@@ -16,7 +16,7 @@ from entrepot.base.batching import BatchLimits
 from entrepot.base.sql import Conn
 from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool, open_reading_pool
 from entrepot.bootstrap.outside import FreshOutside, build_mailer, read_keyring
-from entrepot.bootstrap.settings import Settings, read_settings
+from entrepot.bootstrap.settings import Settings, WorldMode, read_settings
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.api.document import show_document
 from entrepot.surfaces.api.intake import Intake, is_for_intake
@@ -95,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
                 Proofs(),
                 build_mailer(settings),
                 settings.public_url,
+                settings.world is WorldMode.ON,
             )
             app.state.intake = Intake(app.state.house, BatchLimits(), _BATCH_SIZE.observe)
             yield

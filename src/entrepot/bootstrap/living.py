@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from typing import Final
 
 import structlog
@@ -13,18 +14,21 @@ from entrepot.base.batching import BATCH_LIMIT
 from entrepot.base.clock_store import advance_business_now, read_business_now
 from entrepot.base.errors import UnavailableError
 from entrepot.base.sql import Conn
-from entrepot.base.time import RealClock
+from entrepot.base.time import RealClock, monotonic_s
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
 from entrepot.bootstrap.outside import FreshOutside, build_outside, read_keyring
 from entrepot.bootstrap.settings import Settings, WorldMode
 from entrepot.bootstrap.telling import tell_on
 from entrepot.flows.close_day import begin_closing
+from entrepot.flows.hurry import HURRY_SPEED, keep_hurrying
 from entrepot.flows.run_due import STEPS, run_due
 from entrepot.operations.registry import REGISTRY
 from entrepot.world.ground import STARTS_AT, lay_ground
 from entrepot.world.run import STRIDE, World, open_world
 
 WORKER_PAUSE_S: Final = 2
+_GLANCE_S: Final = 0.5
+"""How long the world rests before it looks whether somebody waits."""
 WORLD_DAILY: Final = 18
 FIRST_STRIDES: Final = 30
 """Strides that a new world lives at once, so that a newcomer finds parcels under way."""
@@ -84,10 +88,10 @@ async def live_on(settings: Settings) -> None:
         log.info("world_started", seed=settings.seed, speed=str(settings.speed), business_at=now.isoformat())
         first_until = STARTS_AT + FIRST_STRIDES * STRIDE
         while True:
+            began_s = monotonic_s()
             await world.live_stride(now)
             log.info("world_stride", business_at=now.isoformat(), **world.counts)
-            if now > first_until:
-                await asyncio.sleep(_pause_s(settings.speed))
+            await _rest(conn, settings.speed if now > first_until else None, began_s)
             now += STRIDE
 
 
@@ -108,6 +112,23 @@ def _next_stride(known: datetime) -> datetime:
     return STARTS_AT + (done + 1) * STRIDE
 
 
-def _pause_s(speed: Decimal) -> float:
-    """Return the real seconds between two strides."""
-    return float(Decimal(int(STRIDE.total_seconds())) / speed)
+async def _rest(conn: Conn, speed: Decimal | None, began_s: float) -> None:
+    """Wait until the stride that began then has taken its time; it is looked at again and again whether somebody waits for orders."""
+    while True:
+        is_hurried = await keep_hurrying(conn, RealClock().now())
+        rest_s = began_s + stride_s(hurried(speed) if is_hurried else speed) - monotonic_s()
+        if rest_s <= 0:
+            return
+        await asyncio.sleep(min(rest_s, _GLANCE_S))
+
+
+def hurried(speed: Decimal | None) -> Decimal:
+    """Return the speed where somebody waits for orders: no slower than time that hurries, and no faster while the first days are lived at once."""
+    return HURRY_SPEED if speed is None else max(speed, HURRY_SPEED)
+
+
+def stride_s(speed: Decimal | None) -> float:
+    """Return how many real seconds a stride takes at a speed: without one none, and at speed 0 it never ends."""
+    if speed is None:
+        return 0
+    return float(Decimal(int(STRIDE.total_seconds())) / speed) if speed else inf

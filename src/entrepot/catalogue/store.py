@@ -401,6 +401,19 @@ _LIVE = "o.state = 'live' and o.effective_from <= %(at)s and (o.effective_to is 
 _COMPETING = "o.merchant_id, o.offer_id, o.stock_item_id, o.model_code, o.price_minor, o.priority, o.handling_days"
 
 
+async def list_live_offers(conn: Conn, marketplace_codes: Sequence[str], at: datetime) -> list[OfferFacts]:
+    """Return every offer that is live in one of the marketplaces, by marketplace, SKU, merchant, priority and start."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_OFFER_FACTS} from offer o {_OFFER_JOINS} where o.marketplace_code = any(%(marketplaces)s::text[]) and {_LIVE}
+        order by o.marketplace_code, s.sku, o.merchant_id, o.priority, o.effective_from, o.offer_id
+        """,
+        {"marketplaces": list(marketplace_codes), "at": at},
+    )
+    return [OfferFacts(*row) for row in rows]
+
+
 async def find_matching_products(conn: Conn, marketplace_code: str, words: Sequence[str], limit: int, at: datetime) -> list[uuid.UUID]:
     """Return products with a live offer in the marketplace whose texts hold words beginning with all of these, best first."""
     rows = await fetch(

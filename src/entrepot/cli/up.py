@@ -32,6 +32,8 @@ def welcome(settings: Settings) -> None:
     """Say where everything is and, where the demonstration world runs, how to look at it as whom; once the web answers."""
     address = f"http://{LOOPBACK}:{settings.port}"
     print(f"Entrepot is running: {address}/")
+    if settings.world is WorldMode.ON:
+        print(f"  tour     {address}/tour  one order in each operation model, in five minutes")
     print(f"  sign in  {address}/sign-in")
     print(f"  data     {settings.data}")
     print(f"  world    {f'seed {settings.seed}, speed {settings.speed}' if settings.world is WorldMode.ON else 'off'}")

@@ -161,7 +161,7 @@ async def load_demo_parties(conn: Conn, keyring: Keyring, at: datetime) -> DemoP
         entity_ids=MappingProxyType({entity.code: merchant_id_of(entity.code) for entity in seed.entities}),
         merchant_ids=MappingProxyType({merchant.code: merchant_id_of(merchant.code) for merchant in seed.merchants}),
         person_ids=MappingProxyType({buyer.code: demo_person_id(buyer.code) for buyer in seed.buyers}),
-        address_ids=MappingProxyType({buyer.code: _address_id(buyer) for buyer in seed.buyers}),
+        address_ids=MappingProxyType({buyer.code: demo_address_id(buyer.code) for buyer in seed.buyers}),
         identity_ids=identity_ids,
         openings=tuple(
             ModelOpening(merchant_id_of(merchant.code), opening.marketplace_code, opening.model_code)
@@ -177,9 +177,9 @@ def demo_person_id(code: str) -> uuid.UUID:
     return derived_id("demo_person", code)
 
 
-def _address_id(buyer: SeedBuyer) -> uuid.UUID:
-    """Return the id of a demo buyer's address."""
-    return derived_id("demo_address", buyer.code)
+def demo_address_id(code: str) -> uuid.UUID:
+    """Return the id of the address of the demo buyer with this code."""
+    return derived_id("demo_address", code)
 
 
 async def load_legal_entities(conn: Conn, at: datetime) -> None:
@@ -238,7 +238,9 @@ async def _load_buyers(conn: Conn, keyring: Keyring, seed: SeedParties, at: date
     for row in seed.buyers:
         where = row.address
         details = AddressDetails(where.recipient, where.lines, where.city, where.postcode, row.phone)
-        addresses.append(NewAddress(demo_person_id(row.code), _address_id(row), row.country_code, where.zone, where.postcode_prefix, details))
+        addresses.append(
+            NewAddress(demo_person_id(row.code), demo_address_id(row.code), row.country_code, where.zone, where.postcode_prefix, details)
+        )
     await add_addresses(conn, keyring, addresses, at)
     known = [(row.code, row.identity) for row in seed.buyers if row.identity is not None]
     claims = [IdentityClaim(demo_person_id(code), identity.resident_id, identity.name, is_name_matched=True) for code, identity in known]

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from entrepot.base.batching import batch
 from entrepot.base.sql import Conn, Row, columns, fetch
 from entrepot.warehouse.inbound import InboundLeg, InboundLine, LegKind, Plan, PlanRef
 from entrepot.warehouse.model import OrderRef, PickTask, WorkCause, WorkState
@@ -120,6 +121,21 @@ async def read_work_of_order(conn: Conn, merchant_id: uuid.UUID, order_id: uuid.
         f"""select {QUEUE_COLUMNS} from fulfilment_order o where merchant_id = %(merchant_id)s and order_id = %(order_id)s
             order by queued_at, fulfilment_order_id""",
         {"merchant_id": merchant_id, "order_id": order_id},
+    )
+    return [queue_entry_from(row) for row in rows]
+
+
+@batch
+async def read_work_of_orders(conn: Conn, merchant_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> list[QueueEntry]:
+    """Return the fulfilment orders of orders, oldest first."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {QUEUE_COLUMNS} from fulfilment_order o
+        join (select distinct * from unnest(%(merchants)s::uuid[], %(orders)s::uuid[])) as t(merchant_id, order_id) using (merchant_id, order_id)
+        order by o.queued_at, o.fulfilment_order_id
+        """,
+        {"merchants": list(merchant_ids), "orders": list(order_ids)},
     )
     return [queue_entry_from(row) for row in rows]
 

@@ -31,6 +31,9 @@ SESSION_COOKIE: Final = "entrepot_session"
 VISIT_COOKIE: Final = "entrepot_visit"
 LANGUAGE_COOKIE: Final = "entrepot_language"
 THEME_COOKIE: Final = "entrepot_theme"
+TOUR_COOKIE: Final = "entrepot_tour"
+TOUR_CLOSED: Final = "closed"
+"""What the cookie of the tour says when the visitor wants to hear no more of it; else it says the tour that is on."""
 THEMES: Final = ("system", "light", "dark")
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 -- a name, not a secret
 
@@ -86,7 +89,8 @@ class UndeclaredAccessError(BrokenDeclarationError):
 class Visitor(Struct, frozen=True):
     """Whoever sent the request; `secret` is only known to their browser and to us, and every form carries a token made from it.
 
-    `address` is the path and query that was asked for, `is_fresh` tells that the browser does not hold the secret yet.
+    `address` is the path and query that was asked for, `is_fresh` tells that the browser does not hold the secret yet, `tour_id` is the guided tour
+    that is on, `may_tour` tells that the demonstration world lives here and the visitor did not close the tour.
     """
 
     member: StaffMember | None
@@ -99,6 +103,8 @@ class Visitor(Struct, frozen=True):
     is_language_known: bool
     is_fresh: bool
     is_secure: bool
+    may_tour: bool = False
+    tour_id: uuid.UUID | None = None
 
     @property
     def form_token(self) -> str:
@@ -205,7 +211,7 @@ async def _known_visitor(connection: Connection) -> Visitor:
 def _visitor(connection: Connection, member: StaffMember | None, secret: str) -> Visitor:
     wishes = [connection.cookies.get(LANGUAGE_COOKIE, ""), (member.language_code if member is not None else None) or ""]
     code = choose_language(wishes, connection.headers.get("accept-language", ""))
-    theme = connection.cookies.get(THEME_COOKIE, "")
+    theme, tour = connection.cookies.get(THEME_COOKIE, ""), connection.cookies.get(TOUR_COOKIE, "")
     return Visitor(
         member,
         secret or new_secret(),
@@ -217,7 +223,23 @@ def _visitor(connection: Connection, member: StaffMember | None, secret: str) ->
         is_language_known=code is not None,
         is_fresh=not secret,
         is_secure=connection.url.scheme == "https",
+        may_tour=_has_world(connection) and tour != TOUR_CLOSED,
+        tour_id=_uuid_of(tour),
     )
+
+
+def _has_world(connection: Connection) -> bool:
+    """Tell whether the demonstration world lives in this house, as far as the house is open."""
+    house = connection.app.state.get("house")
+    return isinstance(house, House) and house.has_world
+
+
+def _uuid_of(text: str) -> uuid.UUID | None:
+    """Return the id that a cookie holds, if it holds one."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 async def provide_form(request: WebRequest, visitor: VisitorDep) -> MultiDict[str]:

@@ -75,7 +75,7 @@ class Proofs:
 
 
 class House(Struct, frozen=True):
-    """One process's house."""
+    """One process's house; `has_world` tells that the demonstration world lives in it."""
 
     database: Database
     outside: OutsideSource
@@ -84,6 +84,7 @@ class House(Struct, frozen=True):
     proofs: Proofs
     mailer: Mailer = field(default_factory=LogMailer)
     public_url: str = ""
+    has_world: bool = False
 
 
 HouseDep = NamedDependency[SkipValidation[House]]

@@ -38,6 +38,7 @@ from entrepot.surfaces.web.sign_in import do_enter_code, do_sign_in, do_sign_out
 from entrepot.surfaces.web.stock_pages import show_stock
 from entrepot.surfaces.web.store.pages import STORE_PAGES
 from entrepot.surfaces.web.storefront import choose_store, show_product, show_store
+from entrepot.surfaces.web.tour.pages import begin_tour, close_tour, follow_tour, order_once_more, set_pace, show_tour
 
 _SECURITY_HEADERS: Final = (
     (
@@ -96,6 +97,12 @@ def routes() -> list[HTTPRouteHandler]:
         choose_store,
         show_store,
         show_product,
+        show_tour,
+        begin_tour,
+        follow_tour,
+        set_pace,
+        order_once_more,
+        close_tour,
         *STORE_PAGES,
         *merchant_routes(),
         *floor_routes(),

@@ -51,7 +51,7 @@ async def first_page(visitor: VisitorDep) -> Redirect:
 @get("/sign-in", opt=open_to(EVERYBODY))
 async def show_sign_in(house: HouseDep, visitor: VisitorDep, then: Annotated[str, QueryParameter(name="next")] = "/") -> Response[str]:
     """Show the form, and in a demo house the public sign-ins."""
-    values = {"next": inside(then), "login": "", "problem": "", "demo": await _demo_sign_ins(house)}
+    values = {"next": inside(then), "login": "", "problem": "", "demo": await _known_demo(house)}
     return page("sign_in.html", visitor, values)
 
 
@@ -70,7 +70,7 @@ async def do_sign_in(request: WebRequest, house: HouseDep, visitor: VisitorDep, 
     if told.outcome is SignInOutcome.CODE_NEEDED and told.token is not None:
         return Redirect(f"/sign-in/code?next={quote(then, safe='')}", status_code=303, cookies=[session_cookie(visitor, told.token)])
     status, problem = _problem(visitor.language, told, visitor.language.gettext("Login or password is wrong. Check both and try again."))
-    values = {"next": then, "login": login, "problem": problem, "demo": await _demo_sign_ins(house)}
+    values = {"next": then, "login": login, "problem": problem, "demo": await _known_demo(house)}
     return page("sign_in.html", visitor, values, status)
 
 
@@ -120,10 +120,14 @@ def _problem(spoken: Language, told: SignIn, wrong: str) -> tuple[int, str]:
     return 429, text
 
 
-async def _demo_sign_ins(house: House) -> list[DemoSignIn]:
+async def _known_demo(house: House) -> list[DemoSignIn]:
     """Return the demo's public sign-ins that exist in this house."""
-    seed = read_seed_parties().sign_ins
-    ids: dict[uuid.UUID, DemoSignIn] = {derived_id("demo_staff", row.login): row for row in seed}
     async with house.database.reading() as conn:
-        known = await find_active_staff(conn, list(ids))
+        return await demo_sign_ins(conn)
+
+
+async def demo_sign_ins(conn: Conn) -> list[DemoSignIn]:
+    """Return the demo's public sign-ins that exist in this database."""
+    ids: dict[uuid.UUID, DemoSignIn] = {derived_id("demo_staff", row.login): row for row in read_seed_parties().sign_ins}
+    known = await find_active_staff(conn, list(ids))
     return [row for staff_id, row in ids.items() if staff_id in known]

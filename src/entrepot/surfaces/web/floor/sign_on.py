@@ -64,9 +64,14 @@ async def _count(conn: Conn, shift: Shift) -> Mapping[str, int]:
 
 
 @get("/floor/sign-on", opt=open_to(FLOOR))
-async def show_sign_on(house: HouseDep, visitor: VisitorDep, next: FromQuery[str] = "/floor") -> Response[str]:  # noqa: A002 -- the name in the address
-    """Show the places at which the account works."""
-    return await _sign_on_page(house, visitor, inside(next), None)
+async def show_sign_on(
+    house: HouseDep,
+    visitor: VisitorDep,
+    next: FromQuery[str] = "/floor",  # noqa: A002 -- the name in the address
+    place: FromQuery[str] = "",
+) -> Response[str]:
+    """Show the places at which the account works; an address may name the one to begin with."""
+    return await _sign_on_page(house, visitor, inside(next), None, place[:40])
 
 
 @post("/floor/sign-on", status_code=200, opt=open_to(FLOOR))

@@ -1,0 +1,1 @@
+"""The guided tour: one order in each operation model, followed to its buyer's door."""
