@@ -33,12 +33,15 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\\n"
 
 """
-AREAS = ("store", "merchant", "floor", "operator")
-"""Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say."""
+ERRORS, MAILS = "errors", "mails"
+AREAS = ("store", "merchant", "floor", "operator", ERRORS, MAILS)
+"""Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say; errors; mails."""
+MAIL_TEXTS = HOUSE / "flows/mail_texts.py"
 
 SHOWN_ENUMS = """
     orders/model.py: OrderState CheckoutState PaymentState PromiseOutcome
     freight/model.py: ParcelState TrackingState ConsignmentState LegKind
+    customs/goods.py: NoRuleCause
     customs/model.py: DeclarationState DeclarationKind AnswerKind
     orders/hold.py: HoldReason
     books/money/model.py: Phase
@@ -58,25 +61,30 @@ SHOWN_ENUMS = """
     warehouse/inbound.py: LegKind
 """
 """Enumerations whose values are shown as words: a new value asks for its translations."""
-SHOWN_ERRORS = """
-    parties/account_safety.py parties/saved_views.py
-"""
-"""Files, beside those of the pages, whose errors people meet on pages: their sentences are translated too."""
+UNSEEN = ("cli/", "world/", "migrations/", "surfaces/api/", "bootstrap/")
+"""Where errors are raised that no page and no mail shows: programs and whoever runs the house read them, in English."""
+SEEN = ("bootstrap/application.py", "bootstrap/database.py")
+"""Files of those places whose errors a page does show."""
+FOR_DEVELOPERS = "BrokenDeclarationError"
+"""The kind of error that only whoever changes the product can meet."""
+NOT_OURS = frozenset({"TypeError", "ValueError", "ValidationError", "ConnectError", "_NothingInForceError", FOR_DEVELOPERS})
 
 
 @cache
 def phrases() -> dict[object, str]:
     """Return every marked text (a pair for counted ones) with the area whose catalogue it belongs to: shared, when two areas say it."""
     found: dict[object, str] = {}
-    paths = [*sorted(WEB.rglob("*.py")), *sorted(TEMPLATES.rglob("*.html"))]
+    paths = [*sorted(HOUSE.rglob("*.py")), *sorted(TEMPLATES.rglob("*.html"))]
     for path in paths:
         method, options = ("python", {}) if path.suffix == ".py" else ("jinja2.ext:babel_extract", JINJA)
         for _, text, _, _ in extract_from_file(method, path, keywords=KEYWORDS, options=options):
             found[text] = area_of(path) if found.get(text, area_of(path)) == area_of(path) else SHARED
-    return {**dict.fromkeys(code_texts(), CODE_AREA), **dict.fromkeys(error_titles(), SHARED), **found}
+    return {**dict.fromkeys(code_texts(), CODE_AREA), **dict.fromkeys([*error_titles(), *error_remedies()], ERRORS), **found}
 
 
 def area_of(path: Path) -> str:
+    if not path.is_relative_to(WEB):
+        return MAILS if path == MAIL_TEXTS else ERRORS
     parts = path.relative_to(WEB).parts
     folder = parts[1] if parts[0] == "templates" and len(parts) > 2 else parts[0]
     return folder if folder in AREAS else SHARED
@@ -91,11 +99,36 @@ def code_texts() -> tuple[str, ...]:
     return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
 
 
+def error_files() -> list[Path]:
+    """Return the files whose errors people can meet on a page or in a mail."""
+    names = [(path, path.relative_to(HOUSE).as_posix()) for path in sorted(HOUSE.rglob("*.py"))]
+    return [path for path, name in names if name in SEEN or not name.startswith(UNSEEN)]
+
+
 def error_titles() -> list[str]:
-    """Return the sentences of the errors that pages themselves raise."""
-    files = [*sorted(WEB.rglob("*.py")), *(HOUSE / path for path in SHOWN_ERRORS.split())]
-    classes = [node for path in files for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef) and node.name.endswith("Error")]
-    return [ast.get_docstring(node) or "" for node in classes]
+    """Return the sentences of the errors that people can meet: what each means."""
+    classes = [node for path in error_files() for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+    return [ast.get_docstring(node) or "" for node in classes if is_error(node.name)]
+
+
+def error_remedies() -> list[str]:
+    """Return what the errors that people can meet tell them to do, with placeholders for their values."""
+    return [remedy.value for path in error_files() for _, remedy in remedies_of(path.read_text()) if isinstance(remedy, ast.Constant)]
+
+
+def remedies_of(source: str) -> list[tuple[int, ast.expr]]:
+    """Return the line and the remedy of each error that a file makes."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and is_error(name_of(node.func))]
+    given = [(call.lineno, [*call.args[2:3], *(one.value for one in call.keywords if one.arg == "remedy")]) for call in calls]
+    return [(line, remedy) for line, remedies in given for remedy in remedies]
+
+
+def is_error(name: str) -> bool:
+    return name.endswith("Error") and name not in NOT_OURS
+
+
+def name_of(called: ast.expr) -> str:
+    return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
 
 
 def enum_values(path: str, names: str) -> list[str]:

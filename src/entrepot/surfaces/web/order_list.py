@@ -39,7 +39,7 @@ async def show_orders(
             mine = await list_person_orders(conn, visitor.person_id, PAGE_ROWS)
         return page("buyer_orders.html", visitor, {"orders": mine})
     if in_state and in_state not in {str(state) for state in OrderState}:
-        raise UnknownOrderStateError("state", in_state, f"Use one of {', '.join(OrderState)}.")
+        raise UnknownOrderStateError("state", in_state, "Use one of %(choices)s.", choices=tuple(OrderState))
     if model:
         house.registry.plan(model)
     async with house.database.reading() as conn:

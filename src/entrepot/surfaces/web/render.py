@@ -37,6 +37,7 @@ _SPOKEN: Final = (
     words.country,
     words.account,
     words.place,
+    words.told,
 )
 """Filters that speak the page's language."""
 _SILENT: Final = (words.short_title, words.tone, words.short_id)

@@ -1,15 +1,18 @@
 """How pages say things in a visitor's language: codes as words, states as tones, money, numbers, dates and countries as people write them."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final, cast
 
 from babel.dates import format_date
+from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
 from markupsafe import Markup
 
+from entrepot.base.errors import EntrepotError
 from entrepot.base.money import decimals_of, major
 from entrepot.orders.model import OrderState
 from entrepot.surfaces.web.languages import Language, mark
@@ -195,6 +198,45 @@ def account(language: Language, code: str) -> str:
 def place(language: Language, code: str) -> str:
     """Return a place's name: pseudo places in words, buildings by code."""
     return language.gettext(_PLACES[code]) if code in _PLACES else code
+
+
+def told(language: Language, error: EntrepotError) -> str:
+    """Return what an error means and what to do about it."""
+    return language.gettext("%(cause)s %(remedy)s", cause=language.gettext(error.title), remedy=remedy(language, error))
+
+
+def remedy(language: Language, error: EntrepotError) -> str:
+    """Return what to do about an error, its values as people write them."""
+    values = {name: _said(language, name, value) for name, value in error.told.items()}
+    return language.gettext(error.remedy_text, **values)
+
+
+def _said(language: Language, name: str, value: object) -> str:
+    """Return a value of an error: days, moments and numbers in the language's own form, values of enumerations as words, codes as they are."""
+    if isinstance(value, str):
+        return _said_text(language, name, value)
+    match value:
+        case datetime():
+            utc = value.astimezone(UTC)
+            return f"{format_date(utc.date(), _DATE[language.code], locale=language.locale)}, {utc:%H:%M} UTC"
+        case date():
+            return format_date(value, _DATE[language.code], locale=language.locale)
+        case int():
+            return number(language, value)
+        case Collection():
+            parts = cast("Collection[object]", value)
+            return format_list([_said(language, name, part) for part in parts], "or", locale=language.locale)
+        case _:
+            return str(value)
+
+
+def _said_text(language: Language, name: str, value: str) -> str:
+    """Return a text among the values of an error: its name says what it is."""
+    if isinstance(value, StrEnum) or name in {"state", "states"}:
+        return state_words(language, value)
+    if name == "country":
+        return country(language, value)
+    return language.gettext(value) if name == "note" else value
 
 
 def short_id(value: uuid.UUID) -> str:
