@@ -132,7 +132,7 @@ async def test_a_buyer_is_mailed_in_the_language_of_the_account_or_of_the_store(
         await create_staff(conn, [member], AT)
         await choose_account_language(conn, member.staff_id, account)
     else:
-        await conn.execute("update orders set marketplace_code = %s", (store,))
+        await conn.execute("update customer_order set marketplace_code = %s", (store,))
     heard = await hear(conn, mail_subscription_id(MERCHANT_ID))
     (mail,) = await write_mails(conn, KEYRING, heard, AT, choose_voice)
     assert (mail.language_code, mail.subject.startswith(subject)) == (tag, True)
