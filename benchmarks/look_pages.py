@@ -57,7 +57,7 @@ _STATEMENT: Final = f"select merchant_id, statement_id from statement where merc
 _PARCEL: Final = f"""select p.merchant_id, p.parcel_id from parcel p join consignment c using (merchant_id, consignment_id)
     where c.place_code = {_LUTON} and p.state = 'delivered' order by p.labelled_at desc, p.parcel_id limit 1"""
 _WORK: Final = f"""select merchant_id, fulfilment_order_id as work_id from fulfilment_order
-    where place_code = {_LUTON} and state = '{{}}' and not is_held order by queued_at, fulfilment_order_id limit 1"""
+    where place_code = {_LUTON} and state = '{{}}' and not is_held order by queued_at desc, fulfilment_order_id limit 1"""
 _TO_SHIP: Final = f"""select merchant_id, consignment_id, order_id from consignment
     where merchant_id = {_AUDIO} and doer = 'merchant' and state = '{{}}' order by planned_at desc, consignment_id limit 1"""
 _FEE: Final = (
@@ -73,7 +73,7 @@ _CHECKOUT: Final = (
 LOOKS: Final = (
     # the door
     Look("sign-in", "", "/sign-in"),
-    Look("sign-in-wrong", "", "/sign-in", sent=("/sign-in", {"login": "nobody", "password": "wrong", "next": "/"}), status=422),
+    Look("sign-in-wrong", "", "/sign-in", sent=("/sign-in", {"login": "nobody", "password": "wrong", "next": "/"}), status=401),
     Look("forgotten", "", "/forgotten"),
     Look("new-password", "", "/new-password", query="token=spent", status=422),
     Look("not-found", "", "/nowhere", status=404),

@@ -36,6 +36,7 @@ SCHEMES = ("light", "dark")
 PER_SHEET = {1440: (3, 2), 390: (8, 1)}
 PLACE = "GB-LTN1"
 ASKED_AXE = {(1440, "light"), (390, "dark")}
+QUICK = frozenset({("en", 1440, "light"), ("de", 390, "dark"), ("zh_Hans", 390, "light"), ("zh_Hans", 1440, "dark")})
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 MEASURE = (Path(__file__).parent / "look_measure.js").read_text()
 RAW = re.compile(r"\b[a-z]+_[a-z_]+\b|\{[^}]*\}|%\(\w+\)s|\b(?:None|nan|undefined|null)\b|\b[A-Z]{3,}_[A-Z_]+\b")
@@ -171,7 +172,9 @@ class Report:
         )
 
 
-def look_around(browser: Browser, address: str, url: str, chosen: str, codes: tuple[str, ...], report: Report) -> list[tuple[str, Path]]:
+def look_around(
+    browser: Browser, address: str, url: str, chosen: str, codes: tuple[str, ...], report: Report, pictured: frozenset[tuple[str, int, str]]
+) -> list[tuple[str, Path]]:
     """Take all pictures; return them by group."""
     own, found = own_words(url), paths(url)
     pictures: list[tuple[str, Path]] = []
@@ -190,7 +193,7 @@ def look_around(browser: Browser, address: str, url: str, chosen: str, codes: tu
             try:
                 status = go(page, address, one, found[one.name])
                 report.add(one.name, code, [f"answered {status}, not {one.status}"] if status != one.status else [])
-                pictures += shoot(page, one.name, code, english, own, report)
+                pictures += shoot(page, one.name, code, english, own, report, pictured)
             except Exception as error:  # noqa: BLE001 - the other pages are looked at all the same
                 report.add(one.name, code, [f"could not be looked at: {str(error).splitlines()[0][:150]}"])
             report.add(one.name, code, complaints if one.status == 200 else [])
@@ -225,17 +228,20 @@ def enter(browser: Browser, address: str, login: str, code: str) -> BrowserConte
     return context
 
 
-def shoot(page: Page, name: str, code: str, english: dict[str, frozenset[str]], own: frozenset[str], report: Report) -> list[tuple[str, Path]]:
-    """Take the pictures of an open page and check each."""
+def shoot(
+    page: Page, name: str, code: str, english: dict[str, frozenset[str]], own: frozenset[str], report: Report, chosen: frozenset[tuple[str, int, str]]
+) -> list[tuple[str, Path]]:
+    """Take the pictures of an open page, all or the chosen ones, and check it at each size."""
     taken: list[tuple[str, Path]] = []
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.wait_for_timeout(60)
-            picture = OUT / f"{name}-{code}-{width}-{scheme}.jpg"
-            page.screenshot(path=picture, full_page=True, type="jpeg", quality=60)
-            taken.append((f"{code}-{width}-{scheme}", picture))
+            if not chosen or (code, width, scheme) in chosen:
+                page.wait_for_timeout(60)
+                picture = OUT / f"{name}-{code}-{width}-{scheme}.png"
+                page.screenshot(path=picture, full_page=True)
+                taken.append((f"{code}-{width}-{scheme}", picture))
             look = f"{code} {width} {scheme}"
             if scheme == SCHEMES[0]:
                 seen = measure(page)
@@ -268,7 +274,7 @@ def lay_out(browser: Browser, pictures: list[tuple[str, Path]]) -> None:
             sheet.write_text(f"<style>{style}</style>{cells}")
             page.goto(sheet.as_uri())
             page.wait_for_load_state("load")
-            page.screenshot(path=sheet.with_suffix(".jpg"), type="jpeg", quality=75)
+            page.screenshot(path=sheet.with_suffix(".png"))
             sheet.unlink()
 
 
@@ -279,6 +285,7 @@ def main() -> int:
     parser.add_argument("--database", help="its database")
     parser.add_argument("--only", default="", help="look only at pages whose name fits this expression")
     parser.add_argument("--languages", default=",".join(CODES), help="which languages, the first one always")
+    parser.add_argument("--quick", action="store_true", help="one picture of each page and kind of look, not all twelve")
     args = parser.parse_args()
     if chromium() is None:
         sys.stderr.write("No Chromium on the PATH: install it (on Debian or Ubuntu: sudo apt-get install chromium), then run this again.\n")
@@ -286,7 +293,7 @@ def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     report = Report()
     with nullcontext((args.url.rstrip("/"), args.database)) if args.url else lived_house() as (address, url), opened_browser() as browser:
-        pictures = look_around(browser, address, url, args.only, tuple(args.languages.split(",")), report)
+        pictures = look_around(browser, address, url, args.only, tuple(args.languages.split(",")), report, QUICK if args.quick else frozenset())
         lay_out(browser, pictures)
     told = report.told()
     (OUT / "report.txt").write_text(told)

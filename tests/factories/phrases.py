@@ -1,8 +1,10 @@
 """The texts of the pages and their translations: what is marked, what is translated, and `make phrases`, which brings the catalogues up to date."""
 
 import ast
+import json
 import re
 import sys
+import tomllib
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -79,7 +81,7 @@ def phrases() -> dict[object, str]:
         method, options = ("python", {}) if path.suffix == ".py" else ("jinja2.ext:babel_extract", JINJA)
         for _, text, _, _ in extract_from_file(method, path, keywords=KEYWORDS, options=options):
             found[text] = area_of(path) if found.get(text, area_of(path)) == area_of(path) else SHARED
-    return {**dict.fromkeys(code_texts(), CODE_AREA), **dict.fromkeys([*error_titles(), *error_remedies()], ERRORS), **found}
+    return {**dict.fromkeys([*code_texts(), *demo_names()], CODE_AREA), **dict.fromkeys([*error_titles(), *error_remedies()], ERRORS), **found}
 
 
 def area_of(path: Path) -> str:
@@ -97,6 +99,13 @@ def code_texts() -> tuple[str, ...]:
     plans = REGISTRY.plans()
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
     return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
+
+
+def demo_names() -> list[str]:
+    """Return what the demo's stores and buildings are called, which is said in the visitor's language."""
+    stores = [tomllib.loads(path.read_text())["name"] for path in sorted((HOUSE / "catalogue/seed/marketplaces").glob("*.toml"))]
+    places = json.loads((HOUSE / "sourcing/seed/places.json").read_text())["places"]
+    return [name.removeprefix("Entrepot Demo ") for name in [*stores, *(one["name"] for one in places)]]
 
 
 def error_files() -> list[Path]:

@@ -38,6 +38,8 @@ _SPOKEN: Final = (
     words.account,
     words.place,
     words.told,
+    words.named,
+    words.span,
 )
 """Filters that speak the page's language."""
 _SILENT: Final = (words.short_title, words.tone, words.short_id)

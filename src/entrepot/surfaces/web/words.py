@@ -19,6 +19,8 @@ from entrepot.surfaces.web.languages import Language, mark
 
 _MINUS: Final = "\u2212"
 _NOTHING: Final = "\u2013"
+_BRAND: Final = "Entrepot Demo "
+_HOUR: Final = 60
 _DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日 EEE"}
 _SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日 EEE"}
 _LONG_DAY: Final = {"en": "d MMMM", "de": "d. MMMM", "zh_Hans": "M月d日"}
@@ -237,6 +239,18 @@ def _said_text(language: Language, name: str, value: str) -> str:
     if name == "country":
         return country(language, value)
     return language.gettext(value) if name == "note" else value
+
+
+def named(language: Language, name: str) -> str:
+    """Return the name of a store or a building: in the language where the catalogues have it, as the demo's are, else as it is."""
+    return language.gettext(name.removeprefix(_BRAND))
+
+
+def span(language: Language, minutes: int) -> str:
+    """Return a span of minutes, such as "3 h 12 min"."""
+    if minutes < _HOUR:
+        return language.gettext("%(minutes)s min", minutes=minutes)
+    return language.gettext("%(hours)s h %(minutes)s min", hours=minutes // _HOUR, minutes=minutes % _HOUR)
 
 
 def short_id(value: uuid.UUID) -> str:
