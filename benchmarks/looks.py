@@ -73,7 +73,8 @@ def paths(url: str) -> dict[str, str]:
                 if row is None:
                     continue
                 values |= {name: str(value) for name, value in row.items()}
-            found[one.name] = re.sub(r"\{(\w+)\}", lambda name, values=values: values[name[1]], one.route) + (f"?{one.query}" if one.query else "")
+            address = one.route + (f"?{one.query}" if one.query else "")
+            found[one.name] = re.sub(r"\{(\w+)\}", lambda name, values=values: values[name[1]], address)
     return found
 
 

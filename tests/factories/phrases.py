@@ -13,10 +13,10 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-from entrepot.operations.document import duty_rows, fact_rows
+from entrepot.operations.document import duty_rows, fact_rows, stores_text
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.web.languages import CODES, TRANSLATIONS
-from entrepot.surfaces.web.words import plain_words
+from entrepot.surfaces.web.words import plain_words, short_title
 
 WEB = TRANSLATIONS.parent
 HOUSE = WEB.parents[1]
@@ -36,6 +36,21 @@ msgstr ""
 
 """
 ERRORS, MAILS = "errors", "mails"
+DECLARED_LISTS = frozenset(
+    {
+        "channels",
+        "stock lies in",
+        "orders leave from",
+        "must be there first",
+        "bears loss between",
+        "tax rules",
+        "merchant may take over",
+        "roles to fill",
+        "documents",
+        "fees",
+    }
+)
+"""Rows of the declarations that are lists of terms."""
 AREAS = ("store", "merchant", "floor", "operator", ERRORS, MAILS)
 """Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say; errors; mails."""
 MAIL_TEXTS = HOUSE / "flows/mail_texts.py"
@@ -98,7 +113,16 @@ def code_texts() -> tuple[str, ...]:
     values = [value for line in SHOWN_ENUMS.split("\n") if line.strip() for value in enum_values(*line.strip().split(": "))]
     plans = REGISTRY.plans()
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
-    return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
+    models = [plan.model for plan in plans]
+    sentences = [text for one in models for text in (one.title, short_title(one.title), one.suits, one.admission.text, stores_text(one))]
+    return tuple(dict.fromkeys([*(plain_words(value) for value in [*values, *declared, *declared_terms()]), *sentences]))
+
+
+def declared_terms() -> list[str]:
+    """Return the terms of what the models declare in lists, each of which is said on its own."""
+    told = [text for label, texts in fact_rows(REGISTRY.plans()) if label in DECLARED_LISTS for text in texts]
+    parts = [term for text in told for term in re.split(r", |: | and | \(|\)", text)]
+    return [term for term in parts if re.fullmatch(r"[a-z][a-z ]+", term)]
 
 
 def demo_names() -> list[str]:

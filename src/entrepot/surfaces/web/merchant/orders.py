@@ -62,7 +62,7 @@ def listing_for(registry: Registry, stores: list[tuple[str, str]]) -> Listing:
 async def show_sales(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show the merchant's orders."""
     merchant_id = merchant_of(visitor)
-    titles = {plan.model_code: short_title(plan.model.title) for plan in house.registry.plans()}
+    titles = {plan.model_code: visitor.language.gettext(short_title(plan.model.title)) for plan in house.registry.plans()}
     async with house.database.reading() as conn:
         outside = await house.outside.current(conn, await business_now(conn))
     listing = listing_for(

@@ -218,7 +218,7 @@ def _second(pair: tuple[str, str]) -> str:
 async def _show(house: House, visitor: Visitor, forms: Forms, told: tuple[str, str] | None, status: int = 200) -> Response[str]:
     """Return the page."""
     merchant_id = merchant_of(visitor)
-    titles = {plan.model_code: short_title(plan.model.title) for plan in house.registry.plans()}
+    titles = {plan.model_code: visitor.language.gettext(short_title(plan.model.title)) for plan in house.registry.plans()}
     async with house.database.reading() as conn:
         now: datetime = await business_now(conn)
         outside = await house.outside.current(conn, now)
