@@ -13,7 +13,7 @@
   for (const element of document.querySelectorAll("body *")) {
     if (!shown(element) || element.closest("svg, .visually-hidden, .skip, select, [aria-hidden=true]")) continue;
     const style = getComputedStyle(element);
-    const hides = ["hidden", "clip"].includes(style.overflowX);
+    const hides = ["hidden", "clip"].includes(style.overflowX) && style.clipPath === "none";
     if (hides && element.clientWidth > 2 && element.scrollWidth > element.clientWidth + 1 && clean(element.textContent) && !element.closest("[title]")) {
       boxes.push(`cut: ${name(element)} “${clean(element.textContent).slice(0, 50)}”`);
     }

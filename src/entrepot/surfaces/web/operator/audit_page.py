@@ -15,7 +15,7 @@ from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, UnknownListFieldError, View, answer_listing
 from entrepot.surfaces.web.operator.rows import Texts
-from entrepot.surfaces.web.words import plain_words, words
+from entrepot.surfaces.web.words import words
 
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
 LIST: Final = Listing(
@@ -49,7 +49,7 @@ async def show_audit(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
     async with house.database.reading() as conn:
         commands = await list_commands(conn)
     hidden = Filter("people", mark("By whom"), (("yes", mark("By people")),))
-    chosen = Filter("command", mark("Any command"), tuple((code, visitor.language.gettext(plain_words(code))) for code in commands))
+    chosen = Filter("command", mark("Any command"), tuple((code, words(visitor.language, code)) for code in commands))
     listing = replace(LIST, filters=(*LIST.filters, hidden, chosen))
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
