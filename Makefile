@@ -1,7 +1,8 @@
 # setup: everything into .venv, node_modules and the bundles      run: setup, then Entrepot with its seeded world
 # test: setup, then all checks      accept: setup, then the figures (up to an hour)      bench: setup, then how fast orders are taken (half an hour)
 # soak-intake: setup, then orders under load while server, worker and database are killed 20 times each (a quarter of an hour; SOAK="--seed 3 --kills 5")
-# screenshots: setup, then pictures of the pages      phrases: gathers the texts of the pages into the catalogues of each language
+# screenshots: setup, then pictures of the pages      looks: setup, then every page in every size, scheme and language (half an hour; LOOKS="--quick --only store")
+#     phrases: gathers the texts of the pages into the catalogues of each language
 # Only what changed is done again: stamps depend on the lock files.
 
 SHELL := /bin/bash
@@ -11,6 +12,7 @@ BIN := $(VENV)/bin
 STATIC := src/entrepot/surfaces/web/static
 UP ?=
 SOAK ?=
+LOOKS ?=
 
 PACKAGES := $(VENV)/.stamp-packages
 PROJECT := $(VENV)/.stamp-project
@@ -21,7 +23,7 @@ BUNDLES := $(STATIC)/built/.stamp
 NPM := if ! node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null || ! command -v npm >/dev/null; then \
 	export PATH="$(CURDIR)/$(BIN):$$PATH"; fi; npm
 
-.PHONY: setup run test accept bench soak-intake screenshots phrases
+.PHONY: setup run test accept bench soak-intake screenshots looks phrases
 .DELETE_ON_ERROR:
 
 setup: $(PROJECT) $(BUNDLES)
@@ -72,6 +74,9 @@ soak-intake: setup
 
 screenshots: setup
 	$(BIN)/python -m benchmarks.screenshots
+
+looks: setup
+	$(BIN)/python -m benchmarks.looks $(LOOKS)
 
 phrases: setup
 	$(BIN)/python -m tests.factories.phrases

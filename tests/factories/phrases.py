@@ -1,8 +1,10 @@
 """The texts of the pages and their translations: what is marked, what is translated, and `make phrases`, which brings the catalogues up to date."""
 
 import ast
+import json
 import re
 import sys
+import tomllib
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -11,10 +13,10 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-from entrepot.operations.document import duty_rows, fact_rows
+from entrepot.operations.document import duty_rows, fact_rows, stores_text
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.web.languages import CODES, TRANSLATIONS
-from entrepot.surfaces.web.words import plain_words
+from entrepot.surfaces.web.words import plain_words, short_title
 
 WEB = TRANSLATIONS.parent
 HOUSE = WEB.parents[1]
@@ -33,12 +35,30 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\\n"
 
 """
-AREAS = ("store", "merchant", "floor", "operator", "tour")
-"""Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say."""
+ERRORS, MAILS = "errors", "mails"
+DECLARED_LISTS = frozenset(
+    {
+        "channels",
+        "stock lies in",
+        "orders leave from",
+        "must be there first",
+        "bears loss between",
+        "tax rules",
+        "merchant may take over",
+        "roles to fill",
+        "documents",
+        "fees",
+    }
+)
+"""Rows of the declarations that are lists of terms."""
+AREAS = ("store", "merchant", "floor", "operator", "tour", ERRORS, MAILS)
+"""Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say; errors; mails."""
+MAIL_TEXTS = HOUSE / "flows/mail_texts.py"
 
 SHOWN_ENUMS = """
     orders/model.py: OrderState CheckoutState PaymentState PromiseOutcome
     freight/model.py: ParcelState TrackingState ConsignmentState LegKind
+    customs/goods.py: NoRuleCause
     customs/model.py: DeclarationState DeclarationKind AnswerKind
     orders/hold.py: HoldReason
     books/money/model.py: Phase
@@ -58,25 +78,30 @@ SHOWN_ENUMS = """
     warehouse/inbound.py: LegKind
 """
 """Enumerations whose values are shown as words: a new value asks for its translations."""
-SHOWN_ERRORS = """
-    parties/account_safety.py parties/saved_views.py
-"""
-"""Files, beside those of the pages, whose errors people meet on pages: their sentences are translated too."""
+UNSEEN = ("cli/", "world/", "migrations/", "surfaces/api/", "bootstrap/")
+"""Where errors are raised that no page and no mail shows: programs and whoever runs the house read them, in English."""
+SEEN = ("bootstrap/application.py", "bootstrap/database.py")
+"""Files of those places whose errors a page does show."""
+FOR_DEVELOPERS = "BrokenDeclarationError"
+"""The kind of error that only whoever changes the product can meet."""
+NOT_OURS = frozenset({"TypeError", "ValueError", "ValidationError", "ConnectError", "_NothingInForceError", FOR_DEVELOPERS})
 
 
 @cache
 def phrases() -> dict[object, str]:
     """Return every marked text (a pair for counted ones) with the area whose catalogue it belongs to: shared, when two areas say it."""
     found: dict[object, str] = {}
-    paths = [*sorted(WEB.rglob("*.py")), *sorted(TEMPLATES.rglob("*.html"))]
+    paths = [*sorted(HOUSE.rglob("*.py")), *sorted(TEMPLATES.rglob("*.html"))]
     for path in paths:
         method, options = ("python", {}) if path.suffix == ".py" else ("jinja2.ext:babel_extract", JINJA)
         for _, text, _, _ in extract_from_file(method, path, keywords=KEYWORDS, options=options):
             found[text] = area_of(path) if found.get(text, area_of(path)) == area_of(path) else SHARED
-    return {**dict.fromkeys(code_texts(), CODE_AREA), **dict.fromkeys(error_titles(), SHARED), **found}
+    return {**dict.fromkeys([*code_texts(), *demo_names()], CODE_AREA), **dict.fromkeys([*error_titles(), *error_remedies()], ERRORS), **found}
 
 
 def area_of(path: Path) -> str:
+    if not path.is_relative_to(WEB):
+        return MAILS if path == MAIL_TEXTS else ERRORS
     parts = path.relative_to(WEB).parts
     folder = parts[1] if parts[0] == "templates" and len(parts) > 2 else parts[0]
     return folder if folder in AREAS else SHARED
@@ -88,15 +113,55 @@ def code_texts() -> tuple[str, ...]:
     values = [value for line in SHOWN_ENUMS.split("\n") if line.strip() for value in enum_values(*line.strip().split(": "))]
     plans = REGISTRY.plans()
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
-    declared += [text for plan in plans for text in (plan.model.title, plan.model.suits)]
-    return tuple(dict.fromkeys(plain_words(value) for value in [*values, *declared]))
+    models = [plan.model for plan in plans]
+    sentences = [text for one in models for text in (one.title, short_title(one.title), one.suits, one.admission.text, stores_text(one))]
+    return tuple(dict.fromkeys([*(plain_words(value) for value in [*values, *declared, *declared_terms()]), *sentences]))
+
+
+def declared_terms() -> list[str]:
+    """Return the terms of what the models declare in lists, each of which is said on its own."""
+    told = [text for label, texts in fact_rows(REGISTRY.plans()) if label in DECLARED_LISTS for text in texts]
+    parts = [term for text in told for term in re.split(r", |: | and | \(|\)", text)]
+    return [term for term in parts if re.fullmatch(r"[a-z][a-z ]+", term)]
+
+
+def demo_names() -> list[str]:
+    """Return what the demo's stores and buildings are called, which is said in the visitor's language."""
+    stores = [tomllib.loads(path.read_text())["name"] for path in sorted((HOUSE / "catalogue/seed/marketplaces").glob("*.toml"))]
+    places = json.loads((HOUSE / "sourcing/seed/places.json").read_text())["places"]
+    return [name.removeprefix("Entrepot Demo ") for name in [*stores, *(one["name"] for one in places)]]
+
+
+def error_files() -> list[Path]:
+    """Return the files whose errors people can meet on a page or in a mail."""
+    names = [(path, path.relative_to(HOUSE).as_posix()) for path in sorted(HOUSE.rglob("*.py"))]
+    return [path for path, name in names if name in SEEN or not name.startswith(UNSEEN)]
 
 
 def error_titles() -> list[str]:
-    """Return the sentences of the errors that pages themselves raise."""
-    files = [*sorted(WEB.rglob("*.py")), *(HOUSE / path for path in SHOWN_ERRORS.split())]
-    classes = [node for path in files for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef) and node.name.endswith("Error")]
-    return [ast.get_docstring(node) or "" for node in classes]
+    """Return the sentences of the errors that people can meet: what each means."""
+    classes = [node for path in error_files() for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+    return [ast.get_docstring(node) or "" for node in classes if is_error(node.name)]
+
+
+def error_remedies() -> list[str]:
+    """Return what the errors that people can meet tell them to do, with placeholders for their values."""
+    return [remedy.value for path in error_files() for _, remedy in remedies_of(path.read_text()) if isinstance(remedy, ast.Constant)]
+
+
+def remedies_of(source: str) -> list[tuple[int, ast.expr]]:
+    """Return the line and the remedy of each error that a file makes."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and is_error(name_of(node.func))]
+    given = [(call.lineno, [*call.args[2:3], *(one.value for one in call.keywords if one.arg == "remedy")]) for call in calls]
+    return [(line, remedy) for line, remedies in given for remedy in remedies]
+
+
+def is_error(name: str) -> bool:
+    return name.endswith("Error") and name not in NOT_OURS
+
+
+def name_of(called: ast.expr) -> str:
+    return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
 
 
 def enum_values(path: str, names: str) -> list[str]:

@@ -33,7 +33,12 @@ from entrepot.flows.track import record_tracking
 from entrepot.freight.model import CarrierEvent, TrackingState
 from entrepot.freight.read import read_parcels_of_orders
 from entrepot.operations.registry import REGISTRY
+from entrepot.parties.account_safety import choose_account_language
+from entrepot.parties.accounts import NewStaff, StaffRole
+from entrepot.parties.demo import demo_person_id
 from entrepot.parties.model import UnknownMerchantError, merchant_id_of
+from entrepot.parties.sign_in import create_staff
+from entrepot.surfaces.web.voices import choose_voice
 from entrepot.warehouse.model import WorkState
 from entrepot.warehouse.readers import read_queue
 
@@ -108,12 +113,29 @@ async def test_a_buyer_is_mailed_with_the_parcels_number_and_a_replay_is_a_new_m
     parcel = await ship(conn, outside, key, later(hours=3))
     await report(conn, outside, parcel, TrackingState.DELIVERED, later(days=2))
     heard = await hear(conn, mail_subscription_id(MERCHANT_ID))
-    mails = await write_mails(conn, KEYRING, heard, AT)
+    mails = await write_mails(conn, KEYRING, heard, AT, choose_voice)
     assert [one.template_code for one in mails if isinstance(one, MailMessage)] == ["order_placed", "parcel_shipped", "parcel_delivered"]
     assert parcel.tracking_number in mails[1].body
     assert {one.recipient_address for one in mails} == {"gwen@example.com"}
     assert len({one.message_id for one in mails}) == 3
-    assert await write_mails(conn, KEYRING, heard, AT) == mails
+    assert await write_mails(conn, KEYRING, heard, AT, choose_voice) == mails
+    assert {one.language_code for one in mails} == {"en"}
+
+
+@pytest.mark.parametrize(("account", "store", "tag", "subject"), [("de", "GB", "de", "Ihre Bestellung"), (None, "DE", "de", "Ihre Bestellung")])
+async def test_a_buyer_is_mailed_in_the_language_of_the_account_or_of_the_store(conn, account, store, tag, subject):
+    _, outside = await open_house(conn)
+    await put_stock(conn, MERCHANT, "ARIA-HEADPHONES", "GB-LTN1", 5)
+    await sell(conn, outside)
+    if account:
+        member = NewStaff(derived_id("reader", 1), "reader", "x", "Gwen", StaffRole.BUYER, person_id=demo_person_id("demo-buyer-gb"))
+        await create_staff(conn, [member], AT)
+        await choose_account_language(conn, member.staff_id, account)
+    else:
+        await conn.execute("update customer_order set marketplace_code = %s", (store,))
+    heard = await hear(conn, mail_subscription_id(MERCHANT_ID))
+    (mail,) = await write_mails(conn, KEYRING, heard, AT, choose_voice)
+    assert (mail.language_code, mail.subject.startswith(subject)) == (tag, True)
 
 
 async def test_the_buyer_of_another_channel_gets_no_mail_from_us(conn):
@@ -124,7 +146,7 @@ async def test_the_buyer_of_another_channel_gets_no_mail_from_us(conn):
     assert (await place_orders(conn, outside, [ask], BUYER))[0].state == "placed"
     heard = await hear(conn, mail_subscription_id(merchant_id_of("demo-leeds-kitchen")))
     assert [one.fact_code for one in heard] == ["order_placed"]
-    assert [one.outcome for one in await write_mails(conn, KEYRING, heard, AT)] == [NoticeOutcome.NOT_OURS]
+    assert [one.outcome for one in await write_mails(conn, KEYRING, heard, AT, choose_voice)] == [NoticeOutcome.NOT_OURS]
 
 
 async def test_a_webhook_is_added_replayed_and_removed_with_its_acts(conn):

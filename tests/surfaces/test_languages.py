@@ -1,13 +1,19 @@
 """Every text of the pages is there in every language: nothing missing, nothing doubtful, nothing said past the catalogues."""
 
+import ast
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
-from tests.factories.phrases import CODE_AREA, TEMPLATES, is_translated, phrases, placeholders, translations
+from tests.factories.phrases import CODE_AREA, TEMPLATES, error_files, is_translated, phrases, placeholders, remedies_of, translations
 
+from entrepot.base.states import TransitionNotAllowedError
+from entrepot.flows.plan_checkout import NoTaxRuleError
+from entrepot.orders.model import QuoteExpiredError
+from entrepot.parties.account_safety import PasswordTooShortError
 from entrepot.surfaces.web.languages import CODES, choose_language, language
-from entrepot.surfaces.web.words import country, money, number, place, state_words, window, words
+from entrepot.surfaces.web.words import country, money, number, place, remedy, state_words, told, window, words
+from entrepot.warehouse.model import ImporterMissingError
 
 OTHERS = CODES[1:]
 UNTRANSLATED = {"Entrepot", "mm", "g", "kg", "SKU", "EUR", "UTC", "ms", "GTIN"}
@@ -69,6 +75,49 @@ def test_every_text_is_translated_once_with_the_same_placeholders(code):
         strings = [message.string] if isinstance(message.string, str) else list(message.string)
         differing += [message.id for string in strings if placeholders(string) != wanted]
     assert differing == []
+
+
+def test_every_error_that_people_meet_tells_a_text_of_the_catalogues():
+    found = [(path, line, one) for path in error_files() for line, one in remedies_of(path.read_text())]
+    assert len(found) > 200
+    unknown = [f"{path}:{line} {ast.unparse(one)}" for path, line, one in found if not isinstance(one, ast.Constant | ast.Subscript)]
+    assert unknown == [], 'Write the remedy as a text with named values: `"Use at least %(least)s characters.", least=12`.'
+
+
+@pytest.mark.parametrize(
+    ("source", "kinds"),
+    [
+        ('raise UnknownStoreError("a", 1, "Go.")', [ast.Constant]),
+        ('raise UnknownStoreError("a", 1, f"Go to {b}.")', [ast.JoinedStr]),
+        ('return UnknownStoreError("a", 1, remedy=b)', [ast.Name]),
+        ('raise ValueError("a", 1, f"Go to {b}.")', []),
+    ],
+)
+def test_the_check_of_errors_sees_what_it_should(source, kinds):
+    assert [type(one) for _, one in remedies_of(source)] == kinds
+
+
+def test_errors_tell_what_to_do_in_every_language_and_programs_in_english():
+    spoken = [language(code) for code in CODES]
+    short = PasswordTooShortError("password", "3", "Use at least %(least)s characters.", least=1200)
+    assert short.remedy == "Use at least 1200 characters."
+    assert [remedy(one, short) for one in spoken] == [
+        "Use at least 1,200 characters.",
+        "Verwenden Sie mindestens 1.200 Zeichen.",
+        "请至少使用 1,200 个字符。",
+    ]
+    told_at = datetime(2026, 9, 8, 7, 30, tzinfo=UTC)
+    gone = QuoteExpiredError("quote_id", "7", "It held until %(at)s; ask for a new quote.", at=told_at)
+    assert gone.remedy == "It held until 2026-09-08T07:30:00+00:00; ask for a new quote."
+    assert remedy(spoken[1], gone) == "Sie galt bis 8. Sept. 2026, 07:30 UTC; fragen Sie nach einer neuen."
+    where = ImporterMissingError("importer", None, "Name who imports into %(country)s.", country="DE")
+    assert (where.remedy, remedy(spoken[0], where)) == ("Name who imports into DE.", "Name who imports into Germany.")
+    states = TransitionNotAllowedError("offer.state", "live", "It may become %(states)s, not %(state)s.", states=["closed", "paused"], state="live")
+    assert str(states) == "transition_not_allowed: offer.state = 'live'. It may become closed, paused, not live."
+    assert remedy(spoken[0], states) == "It may become Closed or Paused, not Live."
+    ruled = NoTaxRuleError("country", "DE", "%(note)s on %(day)s; the operator confirms one.", note="no tax rule in force", day=told_at.date())
+    assert remedy(spoken[1], ruled) == "8. Sept. 2026: keine Steuerregel in Kraft; der Betreiber bestätigt eine."
+    assert told(spoken[2], short).endswith("请至少使用 1,200 个字符。")
 
 
 def test_a_language_says_codes_money_and_counts_its_own_way():

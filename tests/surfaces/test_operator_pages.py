@@ -145,7 +145,7 @@ def test_what_has_left_is_not_held(client, house):
     order = an_order(client, "delivered")
     assert "Hold this order" not in client.get(order).text
     refused = send(client, f"/operator{order}/hold", order, reason="address_check", note="")
-    assert (refused.status_code, "delivered" in refused.text) == (409, True)
+    assert (refused.status_code, "It is Delivered." in refused.text) == (409, True)
     assert ask(house, "select count(*) from order_hold h join customer_order o using (merchant_id, order_id) where o.state = 'delivered'") == [(0,)]
 
 

@@ -259,7 +259,7 @@ def test_a_part_is_cancelled_after_its_money_was_shown(buyer):
 
 def test_what_left_cannot_be_cancelled_and_what_did_not_arrive_not_returned(buyer):
     shipped = in_state(buyer, "Shipped")[0]
-    assert "not possible any more" in buyer.get(f"{shipped}/cancel").text
+    assert "Nothing can be cancelled any more" in buyer.get(f"{shipped}/cancel").text
     answer = act(buyer, f"{shipped}/cancel", step="confirm", reason="other", **{"units-1": "1"})
     assert (answer.status_code, "This has left already" in answer.text) == (409, True)
     answer = act(buyer, f"{shipped}/return", step="confirm", choice="return", reason="other", **{"units-1": "1"})

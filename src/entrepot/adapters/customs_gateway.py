@@ -5,9 +5,11 @@ What it decides follows from the seed and the declaration's id alone, so that a 
 
 import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
+from entrepot.base.phrases import mark
 from entrepot.customs.cbec import REGIMES
 from entrepot.customs.model import AnswerKind, CustomsAnswer, DeclarationKind, Submission
 
@@ -20,6 +22,13 @@ class GatewayHabits(Struct, frozen=True):
     held_per_thousand: int = 20
     refused_per_thousand: int = 5
     limit_reached_per_thousand: int = 3
+
+
+_MESSAGE_MISSING: Final = {
+    "order": mark("Send the order message."),
+    "payment": mark("Send the payment message."),
+    "logistics": mark("Send the logistics message."),
+}
 
 
 class BuiltInCustomsGateway:
@@ -40,14 +49,14 @@ class BuiltInCustomsGateway:
         draw = self._draw(submission)
         habits = self._habits
         if draw < habits.refused_per_thousand:
-            return _reply(submission, AnswerKind.REFUSED, "inspection_failed", "Return or destroy the goods and refund the buyer.")
+            return _reply(submission, AnswerKind.REFUSED, "inspection_failed", mark("Return or destroy the goods and refund the buyer."))
         draw -= habits.refused_per_thousand
         is_retail_import = submission.regime_code in REGIMES and submission.kind is DeclarationKind.IMPORT
         if draw < habits.limit_reached_per_thousand and is_retail_import:
-            return _reply(submission, AnswerKind.LIMIT_REACHED, "year_limit_reached", "Cancel the order and refund the buyer.")
+            return _reply(submission, AnswerKind.LIMIT_REACHED, "year_limit_reached", mark("Cancel the order and refund the buyer."))
         draw -= habits.limit_reached_per_thousand
         if 0 <= draw < habits.held_per_thousand and submission.attempt == 1:
-            return _reply(submission, AnswerKind.HELD, "inspection", "Answer the officer's question and submit again.")
+            return _reply(submission, AnswerKind.HELD, "inspection", mark("Answer the officer's question and submit again."))
         return _reply(submission, AnswerKind.RELEASED, "", "")
 
     def _draw(self, submission: Submission) -> int:
@@ -62,31 +71,31 @@ def document_mismatch(submission: Submission) -> tuple[str, str] | None:
     order, payment, logistics = submission.order, submission.payment, submission.logistics
     if order is None or payment is None or logistics is None:
         missing = "order" if order is None else "payment" if payment is None else "logistics"
-        return f"{missing}_message_missing", f"Send the {missing} message."
+        return f"{missing}_message_missing", _MESSAGE_MISSING[missing]
     value_minor = order.goods_minor - order.discount_minor + order.freight_minor + order.insurance_minor
     checks = (
-        (order.orderer_id == submission.taxpayer_id, "orderer_differs", "Declare the orderer as taxpayer."),
-        (payment.payer_id == order.orderer_id, "payer_differs", "Let the payer be the orderer, or refund and let the orderer pay."),
+        (order.orderer_id == submission.taxpayer_id, "orderer_differs", mark("Declare the orderer as taxpayer.")),
+        (payment.payer_id == order.orderer_id, "payer_differs", mark("Let the payer be the orderer, or refund and let the orderer pay.")),
         (
             order.order_no == payment.order_no == logistics.order_no,
             "order_number_differs",
-            "Send payment and waybill of the same order.",
+            mark("Send payment and waybill of the same order."),
         ),
         (
             order.currency == payment.currency == submission.currency,
             "currency_differs",
-            "State order, payment and declaration in one currency.",
+            mark("State order, payment and declaration in one currency."),
         ),
-        (value_minor == submission.value_minor, "value_differs", "Declare what the order states."),
-        (order.tax_minor == submission.tax_minor, "tax_differs", "Declare the tax that the order states."),
-        (payment.paid_minor == value_minor + order.tax_minor, "amount_differs", "Let the payment equal goods, freight, insurance and tax."),
-        (sorted(order.quantities) == sorted(submission.quantities), "quantity_differs", "Declare the pieces of the order."),
+        (value_minor == submission.value_minor, "value_differs", mark("Declare what the order states.")),
+        (order.tax_minor == submission.tax_minor, "tax_differs", mark("Declare the tax that the order states.")),
+        (payment.paid_minor == value_minor + order.tax_minor, "amount_differs", mark("Let the payment equal goods, freight, insurance and tax.")),
+        (sorted(order.quantities) == sorted(submission.quantities), "quantity_differs", mark("Declare the pieces of the order.")),
         (
             logistics.piece_count == sum(quantity for _, quantity in submission.quantities),
             "piece_count_differs",
-            "Correct the pieces on the waybill.",
+            mark("Correct the pieces on the waybill."),
         ),
-        (logistics.gross_weight_g >= submission.net_weight_g, "weight_differs", "Weigh again: gross weight is below the declared net weight."),
+        (logistics.gross_weight_g >= submission.net_weight_g, "weight_differs", mark("Weigh again: gross weight is below the declared net weight.")),
     )
     return next(((cause, remedy) for holds, cause, remedy in checks if not holds), None)
 

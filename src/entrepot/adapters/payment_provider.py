@@ -101,7 +101,7 @@ def payment_method(method_code: str) -> PaymentMethod:
     """Return a method's behaviour or refuse an unknown code."""
     method = METHODS.get(method_code)
     if method is None:
-        raise UnknownPaymentMethodError("method_code", method_code, f"Use one of {', '.join(sorted(METHODS))}.")
+        raise UnknownPaymentMethodError("method_code", method_code, "Use one of %(choices)s.", choices=sorted(METHODS))
     return method
 
 

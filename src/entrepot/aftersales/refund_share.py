@@ -59,7 +59,9 @@ def unit_share(line: ChargedLine, units: int, freight_rule: FreightRule, levies_
     if units <= 0:
         raise QuantityNotPositiveError(f"refund.line.{line.line_no}", units, "Give a whole number of at least 1.")
     if after > line.quantity:
-        raise RefundExceedsChargeError(f"refund.line.{line.line_no}", units, f"{line.quantity - line.refunded_quantity} units are left to refund.")
+        raise RefundExceedsChargeError(
+            f"refund.line.{line.line_no}", units, "%(units)s units are left to refund.", units=line.quantity - line.refunded_quantity
+        )
 
     def step(charged_minor: int, refunded_minor: int) -> int:
         return step_minor(charged_minor, refunded_minor, line.refunded_quantity, after, line.quantity)
@@ -109,7 +111,7 @@ def refund_amount(line: ChargedLine, goods_minor: int) -> RefundLine:
     """Return a refund of money without units (goodwill or a price difference), taken from the goods; more than is left is refused."""
     left = line.charged.goods_minor - line.charged.discount_minor - line.refunded.goods_minor + line.refunded.discount_minor
     if goods_minor <= 0 or goods_minor > left:
-        raise RefundExceedsChargeError(f"refund.line.{line.line_no}", goods_minor, f"Give 1 to {left} minor units back.")
+        raise RefundExceedsChargeError(f"refund.line.{line.line_no}", goods_minor, "Give 1 to %(most)s minor units back.", most=left)
     return RefundLine(line.line_no, 0, Amounts(goods_minor=goods_minor))
 
 

@@ -48,7 +48,7 @@ async def post_messages(conn: Conn, messages: Sequence[Message], actor: Actor) -
     """Post messages; the same id again is `exists`, a thread of nobody or of another merchant is `unknown`."""
     for message in messages:
         if not message.text.strip() or len(message.text) > MESSAGE_LENGTH:
-            raise MessageEmptyError("message.text", message.text[:40], f"Write 1 to {MESSAGE_LENGTH} signs.")
+            raise MessageEmptyError("message.text", message.text[:40], "Write 1 to %(most)s signs.", most=MESSAGE_LENGTH)
     rows = await fetch(
         conn,
         """

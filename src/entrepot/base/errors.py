@@ -1,7 +1,15 @@
-"""Errors that people can act on: each names the field, the value and the remedy."""
+"""Errors that people can act on: each names the field, the value and the remedy.
+
+The remedy is a text of the catalogues with named values, such as `"Use at least %(least)s characters.", least=12`. Programs and logs read it in
+English; a page says it in its reader's language, with numbers, days and states as people write them there. A value called `country` is a
+country's code, `state` or `states` those of a record, one called `note` a marked text itself.
+"""
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
+
+from entrepot.base.phrases import plain
 
 _CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -11,11 +19,20 @@ class EntrepotError(Exception):
 
     status: ClassVar[int] = 400
 
-    def __init__(self, field: str, value: object, remedy: str) -> None:
+    def __init__(self, field: str, value: object, remedy: str, **told: object) -> None:
         self.field = field
         self.value = value
-        self.remedy = remedy
-        super().__init__(f"{self.code}: {field} = {value!r}. {remedy}")
+        self.remedy_text = remedy
+        self.told: Mapping[str, object] = told
+        super().__init__(field, value, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.field} = {self.value!r}. {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, in English, with its values."""
+        return self.remedy_text % plain(self.told) if self.told else self.remedy_text
 
     @property
     def code(self) -> str:

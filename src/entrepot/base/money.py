@@ -59,7 +59,7 @@ def decimals_of(currency: str) -> int:
     try:
         return CURRENCY_DECIMALS[currency]
     except KeyError:
-        raise UnknownCurrencyError("currency", currency, f"Use one of {', '.join(sorted(CURRENCY_DECIMALS))}.") from None
+        raise UnknownCurrencyError("currency", currency, "Use one of %(choices)s.", choices=sorted(CURRENCY_DECIMALS)) from None
 
 
 def round_minor(exact: Decimal, rounding: Rounding = Rounding.HALF_UP) -> int:
@@ -78,7 +78,9 @@ def parse_minor(text: str, currency: str, field: str = "amount") -> int:
     decimals = decimals_of(currency)
     scaled = value.scaleb(decimals)
     if scaled != scaled.to_integral_value():
-        raise TooManyDecimalsError(field, text, f"{currency} has {decimals} decimals; round the amount first.")
+        raise TooManyDecimalsError(
+            field, text, "%(currency)s has %(decimals)s decimals; round the amount first.", currency=currency, decimals=decimals
+        )
     return int(scaled)
 
 

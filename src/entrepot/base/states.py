@@ -35,8 +35,10 @@ class States(Struct, frozen=True):
     def require(self, source: str, target: str) -> None:
         """Refuse a step that the table does not hold."""
         if not self.allows(source, target):
-            allowed = ", ".join(sorted(self.transitions[source])) or "nothing, the state is final"
-            raise TransitionNotAllowedError(f"{self.name}.state", source, f"It may become {allowed}, not {target}.")
+            allowed = sorted(self.transitions[source])
+            if not allowed:
+                raise TransitionNotAllowedError(f"{self.name}.state", source, "It may become nothing, the state is final.")
+            raise TransitionNotAllowedError(f"{self.name}.state", source, "It may become %(states)s, not %(state)s.", states=allowed, state=target)
 
 
 def declare_states(name: str, initial: StrEnum, transitions: Mapping[StrEnum, set[StrEnum]]) -> States:

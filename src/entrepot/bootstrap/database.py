@@ -42,12 +42,16 @@ def check_database(url: str) -> None:
         with psycopg.connect(url, connect_timeout=10) as conn:
             version = conn.info.server_version // 10_000
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        remedy = (
-            f"Start it, create the database, or correct DATABASE_URL; without DATABASE_URL Entrepot brings its own. ({' '.join(str(error).split())})"
-        )
-        raise DatabaseUnreachableError("DATABASE_URL", shown_url(url), remedy) from None
+        raise DatabaseUnreachableError(
+            "DATABASE_URL",
+            shown_url(url),
+            "Start it, create the database, or correct DATABASE_URL; without DATABASE_URL Entrepot brings its own. (%(fault)s)",
+            fault=" ".join(str(error).split()),
+        ) from None
     if version < OLDEST_VERSION:
-        raise DatabaseTooOldError("DATABASE_URL", f"PostgreSQL {version}", f"Use PostgreSQL {OLDEST_VERSION} or newer, or unset DATABASE_URL.")
+        raise DatabaseTooOldError(
+            "DATABASE_URL", f"PostgreSQL {version}", "Use PostgreSQL %(oldest)s or newer, or unset DATABASE_URL.", oldest=OLDEST_VERSION
+        )
 
 
 def shown_url(url: str) -> str:

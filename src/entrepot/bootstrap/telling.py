@@ -24,6 +24,7 @@ from entrepot.bootstrap.settings import Settings
 from entrepot.flows.tell import compose_posts, event_id_of, judge, note_results
 from entrepot.flows.tell_buyers import send_mails, write_mails
 from entrepot.parties.sealing import Keyring
+from entrepot.surfaces.web.voices import choose_voice
 
 POSTS_AT_ONCE: Final = 8
 """How many requests one webhook gets at the same time, each about another order."""
@@ -129,7 +130,7 @@ async def _post(teller: Teller, webhook: Subscription, notices: list[Notice], no
 async def _mail(teller: Teller, subscription: Subscription, notices: list[Notice], now: datetime) -> list[NoticeResult]:
     """Write and send mails about notices."""
     _ = subscription
-    mails = await teller.transact(lambda conn: write_mails(conn, teller.keyring, notices, now))
+    mails = await teller.transact(lambda conn: write_mails(conn, teller.keyring, notices, now, choose_voice))
     return await send_mails(teller.mailer, notices, mails)
 
 

@@ -352,7 +352,7 @@ def require_marketplace(marketplaces: Mapping[str, Marketplace], marketplace_cod
     try:
         return marketplaces[marketplace_code]
     except KeyError:
-        raise UnknownMarketplaceError("marketplace_code", marketplace_code, f"Use one of {', '.join(sorted(marketplaces))}.") from None
+        raise UnknownMarketplaceError("marketplace_code", marketplace_code, "Use one of %(choices)s.", choices=sorted(marketplaces)) from None
 
 
 def require_gtin(gtin: str) -> str:
@@ -404,7 +404,9 @@ def price_minor_of(price: Decimal, currency: str, marketplace: Marketplace) -> i
     """Return a price in minor units; it must be in the store's currency, above zero, and have no more decimals than the currency."""
     decimals_of(currency)
     if currency != marketplace.currency:
-        raise CurrencyOfMarketplaceError("currency", currency, f"{marketplace.marketplace_code} sells in {marketplace.currency}.")
+        raise CurrencyOfMarketplaceError(
+            "currency", currency, "%(store)s sells in %(currency)s.", store=marketplace.marketplace_code, currency=marketplace.currency
+        )
     minor = parse_minor(format(price, "f"), currency, "price")
     if minor <= 0:
         raise PriceNotPositiveError("price", format(price, "f"), "Give a price above zero.")
@@ -502,7 +504,9 @@ def _check_offer(offer: NewOffer, ground: ListingGround) -> None:
     marketplace = require_marketplace(ground.marketplaces, offer.marketplace_code)
     price_minor_of(offer.price, offer.currency, marketplace)
     if (offer.merchant_id, offer.marketplace_code, offer.model_code) not in ground.opened_models:
-        raise ModelNotOpenedError("model_code", offer.model_code, f"Open {offer.model_code} in {offer.marketplace_code} first.")
+        raise ModelNotOpenedError(
+            "model_code", offer.model_code, "Open %(model)s in %(store)s first.", model=offer.model_code, store=offer.marketplace_code
+        )
     if offer.effective_to is not None and offer.effective_to <= offer.effective_from:
         raise OfferPeriodError("effective_to", offer.effective_to.isoformat(), "Choose a later end, or leave it open.")
     item = ground.items.get(offer.stock_item_id)
@@ -511,12 +515,18 @@ def _check_offer(offer: NewOffer, ground: ListingGround) -> None:
     if offer.crosses_border:
         require_customs_facts(item)
     if marketplace.label_language is not None and not offer.electronic_label:
-        raise ElectronicLabelMissingError("electronic_label", None, f"Give the label's text in {marketplace.label_language}.")
+        raise ElectronicLabelMissingError("electronic_label", None, "Give the label's text in %(language)s.", language=marketplace.label_language)
     forbidding = {RestrictionRule.SALE_PROHIBITED} | ({RestrictionRule.IMPORT_PROHIBITED} if offer.crosses_border else set[RestrictionRule]())
     found = restriction_on(ground.restrictions, item.category_code, marketplace.country_code, frozenset(forbidding), offer.effective_from.date())
     if found is not None:
         raise OfferRestrictedError(
-            "category_code", item.category_code, f"{found.rule} in {found.country_code} since {found.effective_from.isoformat()}: {found.source}."
+            "category_code",
+            item.category_code,
+            "%(rule)s in %(country)s since %(day)s: %(source)s.",
+            rule=found.rule,
+            country=found.country_code,
+            day=found.effective_from,
+            source=found.source,
         )
 
 

@@ -111,7 +111,7 @@ def require_cbec_allowed(assessment: CbecAssessment, field: str = "order") -> Cb
         case CbecOutcome.SPLIT:
             raise CbecOrderOverLimitError(field, str(yuan), "Split the items over several orders, each within the limit for one order.")
         case CbecOutcome.YEAR_OVER:
-            raise CbecYearOverLimitError(field, str(yuan), f"At most {free} CNY are left this year as far as known here.")
+            raise CbecYearOverLimitError(field, str(yuan), "At most %(free)s CNY are left this year as far as known here.", free=free)
         case CbecOutcome.NOT_LISTED:
             raise NotOnCbecListError(f"{field}.lines[{assessment.line_no}]", "not listed", "Remove the line; it may not be imported this way.")
         case CbecOutcome.CONTENT_UNKNOWN:

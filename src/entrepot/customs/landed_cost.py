@@ -135,7 +135,9 @@ def ask_of(inputs: Mapping[str, Any]) -> ConsignmentAsk:
 def require_assessed(assessment: Assessment, field_name: str = "destination") -> Assessment:
     """Return an assessment that may be charged, or refuse when no rule is in force."""
     if assessment.no_rule is not None:
-        raise NoRuleOnDateError(field_name, assessment.no_rule.missing, f"Ask the operator to confirm a rule ({assessment.no_rule.cause}).")
+        raise NoRuleOnDateError(
+            field_name, assessment.no_rule.missing, "Ask the operator to confirm a rule (%(cause)s).", cause=assessment.no_rule.cause
+        )
     return assessment
 
 

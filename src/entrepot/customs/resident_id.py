@@ -4,6 +4,7 @@ from datetime import date
 from typing import Final
 
 from entrepot.base.errors import RefusedInputError
+from entrepot.base.phrases import mark
 
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS: Final = "10X98765432"
@@ -33,10 +34,10 @@ def resident_id_fault(number: str) -> str | None:
 
 
 _REMEDIES: Final = {
-    "length": "Give all 18 characters.",
-    "digits": "The first 17 characters are digits.",
-    "birth_date": "Characters 7 to 14 are the date of birth, year first.",
-    "check": "Compare each digit with the card; the last character does not fit the others.",
+    "length": mark("Give all 18 characters."),
+    "digits": mark("The first 17 characters are digits."),
+    "birth_date": mark("Characters 7 to 14 are the date of birth, year first."),
+    "check": mark("Compare each digit with the card; the last character does not fit the others."),
 }
 
 

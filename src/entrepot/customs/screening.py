@@ -48,7 +48,7 @@ def screen_goods(book: RuleBook, ask: ScreeningAsk) -> Screening:
 def require_not_prohibited(screening: Screening, field: str = "lane") -> Screening:
     """Return a screening that lets goods travel, or refuse with the remedy of the rule."""
     if screening.verdict is Verdict.PROHIBITED:
-        raise GoodsProhibitedError(field, ", ".join(screening.rule_codes), " ".join(screening.remedies))
+        raise GoodsProhibitedError(field, ", ".join(screening.rule_codes), "%(note)s", note=" ".join(screening.remedies))
     return screening
 
 

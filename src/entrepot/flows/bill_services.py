@@ -257,7 +257,7 @@ async def bill_storage(conn: Conn, outside: Outside, month: date, now: datetime)
     until = (first + timedelta(days=32)).replace(day=1)
     from_at, to_at = start_of_day(first), start_of_day(until)
     if now < to_at:
-        raise MonthNotOverError("month", first.isoformat()[:7], f"Bill it from {to_at.isoformat()} on.")
+        raise MonthNotOverError("month", first.isoformat()[:7], "Bill it from %(at)s on.", at=to_at)
     reference = outside.reference
     lay = [
         one for one in await read_unit_days(conn, from_at, to_at) if one.owner_id == one.merchant_id and one.place_code in reference.network.places

@@ -203,7 +203,7 @@ def _judge(ground: _Ground, row: ListingRow) -> RowPlan:
     ground.outside.reference.registry.plan(row.model_code)
     _check_price(row.price)
     if row.state and row.state not in {str(state) for state in OfferState}:
-        raise UnknownOfferStateError("state", row.state, f"Use one of {', '.join(OfferState)}, or leave it empty.")
+        raise UnknownOfferStateError("state", row.state, "Use one of %(choices)s, or leave it empty.", choices=tuple(map(str, OfferState)))
     standing = ground.offers.get(row.key)
     if standing is None:
         return _judge_new(ground, row, item, changes)

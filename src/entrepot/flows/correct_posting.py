@@ -116,7 +116,7 @@ def _may_decide(one: Correction, staff_id: uuid.UUID, wanted: CorrectionState) -
     if one.state is CorrectionState.PROPOSED:
         return True
     if one.state is not wanted:
-        raise CorrectionDecidedError("correction_id", str(one.correction_id), f"It is {one.state}.")
+        raise CorrectionDecidedError("correction_id", str(one.correction_id), "It is %(state)s.", state=one.state)
     return False
 
 

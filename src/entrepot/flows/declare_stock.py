@@ -106,9 +106,9 @@ def _refusal(reference: Reference, word: StockWord, known: Mapping[UUID, object]
     if word.key.stock_item_id not in known:
         return UnknownStockItemError("sku", word.sku, "Add the SKU to the merchant's catalogue first.")
     if word.quantity < 0:
-        return NegativeWordError("quantity", word.quantity, f"Give a whole number of at least 0 for {word.sku}.")
+        return NegativeWordError("quantity", word.quantity, "Give a whole number of at least 0 for %(sku)s.", sku=word.sku)
     if word.as_of > now:
-        return FutureWordError("as_of", word.as_of.isoformat(), f"Give a time up to {now.isoformat()}.")
+        return FutureWordError("as_of", word.as_of.isoformat(), "Give a time up to %(at)s.", at=now)
     return None
 
 

@@ -26,7 +26,7 @@ async def hold_checkouts(conn: Conn, reference: Reference, plans: Sequence[Check
     for (plan, ask), answer in zip(asks, answers, strict=True):
         if not answer.is_held:
             refusals[plan.request.checkout_id] = NotEnoughUnitsError(
-                f"lines[{_sku(plan, ask)}].quantity", ask.quantity, f"{answer.free} units are left."
+                f"lines[{_sku(plan, ask)}].quantity", ask.quantity, "%(units)s units are left.", units=answer.free
             )
     refusals |= await _hold_quota(conn, reference, [plan for plan in plans if plan.request.checkout_id not in refusals], attempt)
     held = [ask for (plan, ask), answer in zip(asks, answers, strict=True) if answer.is_held and plan.request.checkout_id in refusals]
@@ -42,7 +42,10 @@ async def _hold_quota(conn: Conn, reference: Reference, plans: Sequence[Checkout
     answers = await hold_quota(conn, [ask for _, ask in asks])
     refusals: dict[uuid.UUID, EntrepotError] = {
         plan.request.checkout_id: CbecYearOverLimitError(
-            "order", f"{ask.value_minor / 100:.2f} CNY", f"At most {answer.free_minor / 100:.2f} CNY are left this year as far as known here."
+            "order",
+            f"{ask.value_minor / 100:.2f} CNY",
+            "At most %(free)s CNY are left this year as far as known here.",
+            free=f"{answer.free_minor / 100:.2f}",
         )
         for (plan, ask), answer in zip(asks, answers, strict=True)
         if answer.outcome is QuotaOutcome.REFUSED

@@ -59,7 +59,7 @@ async def hold_order(conn: Conn, ask: HoldOrder, actor: Actor, now: datetime) ->
     if not placed:
         if await read_open_holds(conn, *key):
             return HoldOutcome.EXISTS
-        raise NothingToHoldError("order", order.number, f"It is {order.state}.")
+        raise NothingToHoldError("order", order.number, "It is %(state)s.", state=order.state)
     kept = await hold_consignments(conn, *key)
     kept += await hold_work(conn, *key)
     if order.state == OrderState.IN_WORK and not kept:

@@ -155,7 +155,7 @@ def _importer_refusal(reference: Reference, ask: OutboundAsk, plan: CheckoutPlan
         crosses = reference.network.crosses_border(one.place.place_code, ask.to_country_code)
         if crosses and one.plan.needs_order_importer and not ask.importer_of_record.strip():
             return OrderImporterMissingError(
-                "importer_of_record", ask.importer_of_record, f"Name who imports into {ask.to_country_code}, or keep stock there."
+                "importer_of_record", ask.importer_of_record, "Name who imports into %(country)s, or keep stock there.", country=ask.to_country_code
             )
     return None
 
@@ -229,7 +229,7 @@ def _request(reference: Reference, ask: OutboundAsk, offers: Mapping[ItemKey, Se
     if not ask.reference.strip():
         raise NoReferenceError("reference", ask.reference, "Give the number that the order has in the shop.")
     if ask.speed_code not in set(Speed):
-        raise UnknownSpeedError("speed_code", ask.speed_code, f"Use one of {', '.join(Speed)}.")
+        raise UnknownSpeedError("speed_code", ask.speed_code, "Use one of %(choices)s.", choices=tuple(map(str, Speed)))
     for line in ask.lines:
         if line.unit_value_minor <= 0:
             raise NoDeclaredValueError(f"lines[{line.sku}].unit_value_minor", line.unit_value_minor, "Say what one unit is worth.")
@@ -259,5 +259,7 @@ def _offer(reference: Reference, ask: OutboundAsk, line: OutboundLine, offers: S
     fits = [one for one in offers if one.marketplace_code == ask.marketplace_code and one.is_salable(ask.at)]
     serving = [one for one in fits if reference.registry.plan(one.model_code).serves(Channel.EXTERNAL)]
     if not serving:
-        raise OfferNotLiveError("sku", line.sku, f"No live offer in {ask.marketplace_code} lets its stock be sent for another channel; add one.")
+        raise OfferNotLiveError(
+            "sku", line.sku, "No live offer in %(store)s lets its stock be sent for another channel; add one.", store=ask.marketplace_code
+        )
     return min(serving, key=lambda one: (one.priority, one.model_code, one.offer_id))

@@ -180,7 +180,7 @@ def _take_room(plan: CheckoutPlan, ground: Ground) -> None:
         return
     if value_minor > free_minor:
         raise CbecYearOverLimitError(
-            "order", f"{value_minor / 100:.2f} CNY", f"At most {free_minor / 100:.2f} CNY are left this year as far as known here."
+            "order", f"{value_minor / 100:.2f} CNY", "At most %(free)s CNY are left this year as far as known here.", free=f"{free_minor / 100:.2f}"
         )
     ground.room[year] = free_minor - value_minor
 
@@ -199,7 +199,7 @@ def _decide(request: OrderRequest, ground: Ground) -> CheckoutPlan:
     reference = ground.reference
     marketplace = require_marketplace(reference.marketplaces, request.marketplace_code)
     if not 0 < len(request.lines) <= LINES_PER_CHECKOUT:
-        raise TooManyLinesError("lines", len(request.lines), f"Order between 1 and {LINES_PER_CHECKOUT} lines at a time.")
+        raise TooManyLinesError("lines", len(request.lines), "Order between 1 and %(most)s lines at a time.", most=LINES_PER_CHECKOUT)
     on = on_date(request.at, marketplace.time_zone)
     used: dict[uuid.UUID, set[str]] = {}
     sited: list[_Sited] = []
@@ -224,7 +224,9 @@ def _live_offer(request: OrderRequest, ask: LineAsk, ground: Ground) -> OfferFac
     if offer is None or offer.merchant_id != ask.merchant_id:
         raise OfferNotLiveError("offer_id", str(ask.offer_id), "Choose an offer that is shown in this store.")
     if offer.marketplace_code != request.marketplace_code or not offer.is_salable(request.at):
-        raise OfferNotLiveError("offer_id", str(ask.offer_id), f"The offer is {offer.state} in {offer.marketplace_code}; choose another.")
+        raise OfferNotLiveError(
+            "offer_id", str(ask.offer_id), "The offer is %(state)s in %(store)s; choose another.", state=offer.state, store=offer.marketplace_code
+        )
     return offer
 
 
@@ -256,9 +258,12 @@ def _source(request: OrderRequest, ask: LineAsk, offer: OfferFacts, plan: Plan, 
     )
     sourced = choose_places(wish, ground.shelf, ground.reference.network, used_places)
     if not sourced.parts:
-        reasons = ", ".join(sorted({candidate.reason for candidate in sourced.candidates})) or "no stock anywhere"
+        where, reasons = request.to_country_code, sorted({candidate.reason for candidate in sourced.candidates})
+        field = f"lines[{offer.sku}].quantity"
+        if not reasons:
+            raise NotEnoughUnitsError(field, ask.quantity, "No units can be delivered to %(country)s (no stock anywhere).", country=where)
         raise NotEnoughUnitsError(
-            f"lines[{offer.sku}].quantity", ask.quantity, f"{sourced.free} units can be delivered to {request.to_country_code} ({reasons})."
+            field, ask.quantity, "%(units)s units can be delivered to %(country)s (%(reasons)s).", units=sourced.free, country=where, reasons=reasons
         )
     take_parts(ground.shelf, wish, sourced.parts)
     return sourced
@@ -461,7 +466,9 @@ def _tax(
         ground.reference.taxes,
     )
     if not decision.is_ruled:
-        raise NoTaxRuleError("to_country_code", request.to_country_code, f"{decision.verdict.note} on {on.isoformat()}; the operator confirms one.")
+        raise NoTaxRuleError(
+            "to_country_code", request.to_country_code, "%(note)s on %(day)s; the operator confirms one.", note=decision.verdict.note, day=on
+        )
     return decision
 
 
@@ -526,7 +533,9 @@ def _cbec_line(
         ground.reference.taxes,
     )
     if not decision.is_ruled:
-        raise NoTaxRuleError("to_country_code", request.to_country_code, f"{decision.verdict.note} on {on.isoformat()}; the operator confirms one.")
+        raise NoTaxRuleError(
+            "to_country_code", request.to_country_code, "%(note)s on %(day)s; the operator confirms one.", note=decision.verdict.note, day=on
+        )
     return PlannedLine(
         consignment.order_id,
         line.line_no,

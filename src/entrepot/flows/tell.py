@@ -114,7 +114,7 @@ async def add_webhook(
     merchant_id, subscription_id = subscription
     for code in fact_codes:
         if code not in TOLD_FACTS:
-            raise UntoldFactError("fact", code, f"Choose from {', '.join(TOLD_FACTS)}.")
+            raise UntoldFactError("fact", code, "Choose from %(choices)s.", choices=TOLD_FACTS)
     require_webhook_url(url, reach)
     await require_merchants(conn, [merchant_id])
     secret = new_secret()

@@ -197,7 +197,7 @@ def _crosses(reference: Reference, from_country_code: str, to_country_code: str)
 async def plan_freight(outside: Outside, booking: Booking, to_country_code: str, weight_g: int, volume_mm3: int) -> tuple[InboundLeg, ...]:
     """Return the legs of a booking, each beginning when the one before is planned to end, at the cheapest carrier's card."""
     if booking.mode not in MAIN_MODES:
-        raise NotAMainLegError("mode", booking.mode, f"Use one of {', '.join(MAIN_MODES)}.")
+        raise NotAMainLegError("mode", booking.mode, "Use one of %(choices)s.", choices=tuple(map(str, MAIN_MODES)))
     on = booking.pickup_at.date()
     origin = booking.pickup_country_code
     ways = [(LegKind.PICKUP, booking.pickup_code, origin, origin, origin, "freight")]
@@ -232,8 +232,14 @@ async def _cheapest(outside: Outside, request: RateRequest, mode: str, kind: Leg
             if found:
                 break
     if not quotes:
-        way = f"{request.from_country_code} to {request.to_country_code}"
-        raise NoFreightServiceError("mode", kind, f"No carrier takes {request.weight_g} g from {way} this way; choose another mode.")
+        raise NoFreightServiceError(
+            "mode",
+            kind,
+            "No carrier takes %(weight)s g from %(start)s to %(country)s this way; choose another mode.",
+            weight=request.weight_g,
+            start=request.from_country_code,
+            country=request.to_country_code,
+        )
     currency = quotes[0].currency
     return min(
         quotes, key=lambda one: (outside.reference.convert(one.cost_minor, one.currency, currency, request.on), one.days_max, one.carrier_code)

@@ -159,7 +159,7 @@ def normalised_state(vocabulary: str, code: str) -> TrackingState:
     if row is None:
         raise UnknownTrackingCodeError("code", f"{vocabulary}:{code}", "Add the code to the vocabulary.")
     if not row.is_active:
-        raise UnknownTrackingCodeError("code", f"{vocabulary}:{code}", f"The operator must confirm that it means {row.state}.")
+        raise UnknownTrackingCodeError("code", f"{vocabulary}:{code}", "The operator must confirm that it means %(state)s.", state=row.state)
     return row.state
 
 
@@ -167,7 +167,9 @@ def carrier_card(carrier_code: str) -> CarrierCard:
     """Return a carrier's card or refuse an unknown carrier."""
     card = read_carriers().get(carrier_code)
     if card is None:
-        raise UnknownCarrierError("carrier_code", carrier_code, f"Use one of {', '.join(sorted(read_carriers()))} or give the carrier's own label.")
+        raise UnknownCarrierError(
+            "carrier_code", carrier_code, "Use one of %(choices)s or give the carrier's own label.", choices=sorted(read_carriers())
+        )
     return card
 
 
@@ -176,7 +178,7 @@ def card_version(card: CarrierCard, on: date) -> CardVersion:
     for version in card.versions:
         if version.is_active and version.effective_from <= on and (version.effective_to is None or on < version.effective_to):
             return version
-    raise NoRateCardOnDateError("on", on.isoformat(), f"{card.carrier_code} has no card in force then; the operator installs one.")
+    raise NoRateCardOnDateError("on", on.isoformat(), "%(carrier)s has no card in force then; the operator installs one.", carrier=card.carrier_code)
 
 
 def zone_of(from_country_code: str, to_country_code: str, regions: Mapping[str, str]) -> str:

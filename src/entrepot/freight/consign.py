@@ -114,7 +114,7 @@ async def resize_consignments(conn: Conn, sizes: Sequence[ConsignmentSize], at: 
         if key not in packed:
             raise UnknownConsignmentError("consignment_id", str(size.consignment_id), "Name a consignment of this merchant.")
         if size.piece_count < packed[key]:
-            raise PackedTooMuchError("piece_count", size.piece_count, f"{packed[key]} pieces are packed; void their labels first.")
+            raise PackedTooMuchError("piece_count", size.piece_count, "%(pieces)s pieces are packed; void their labels first.", pieces=packed[key])
     rows = await fetch(
         conn,
         """

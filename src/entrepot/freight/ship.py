@@ -273,7 +273,7 @@ async def _take_room(conn: Conn, drafts: Sequence[ParcelDraft]) -> None:
     for key in keys:
         if key not in found:
             raise PackedTooMuchError(
-                "consignment_id", str(key[1]), f"Pack no more pieces than the consignment still needs; {pieces[key]} were given."
+                "consignment_id", str(key[1]), "Pack no more pieces than the consignment still needs; %(pieces)s were given.", pieces=pieces[key]
             )
 
 
@@ -328,7 +328,9 @@ def _candidates(draft: ParcelDraft) -> list[str]:
         return []
     numbering = carrier_card(draft.carrier_code).numbering
     if numbering.scheme is Numbering.NONE:
-        raise TrackingNumberMissingError("tracking_number", None, f"Buy the label from {draft.carrier_code} first and give its number.")
+        raise TrackingNumberMissingError(
+            "tracking_number", None, "Buy the label from %(carrier)s first and give its number.", carrier=draft.carrier_code
+        )
     attempts = ATTEMPTS if numbering.scheme is Numbering.S10 else 2
     return [candidate_number(numbering.scheme, numbering.prefix, numbering.suffix, draft.parcel_id, attempt) for attempt in range(attempts)]
 

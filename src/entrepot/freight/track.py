@@ -91,7 +91,9 @@ def require_known(events: Sequence[CarrierEvent], recorded: Recorded) -> None:
     """Refuse the first event whose parcel is unknown, for surfaces that answer one event with one problem."""
     for event, outcome in zip(events, recorded.outcomes, strict=True):
         if outcome is EventOutcome.UNKNOWN_PARCEL:
-            raise UnknownParcelError("tracking_number", event.tracking_number, f"Check the number and the carrier {event.carrier_code}.")
+            raise UnknownParcelError(
+                "tracking_number", event.tracking_number, "Check the number and the carrier %(carrier)s.", carrier=event.carrier_code
+            )
 
 
 async def find_parcels(conn: Conn, numbers: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ParcelKey]:

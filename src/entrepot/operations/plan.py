@@ -69,14 +69,15 @@ class Plan(Struct, frozen=True):
         self.require_channel(channel)
         asked = STEP_LEGS[step][0] if leg is None else leg
         if asked not in STEP_LEGS[step]:
-            raise LegNotPartOfStepError("leg", asked, f"{step} happens on {', '.join(STEP_LEGS[step])}.")
+            raise LegNotPartOfStepError("leg", asked, "%(step)s happens on %(legs)s.", step=step, legs=STEP_LEGS[step])
         return self.table[step, asked, channel]
 
     def require_channel(self, channel: Channel) -> None:
         """Refuse a channel that the model does not sell through."""
         if channel not in self.model.channels:
-            served = ", ".join(sorted(self.model.channels))
-            raise ChannelNotServedError("channel", channel, f"{self.model.title} sells through {served}.")
+            raise ChannelNotServedError(
+                "channel", channel, "%(model)s sells through %(channels)s.", model=self.model.title, channels=sorted(self.model.channels)
+            )
 
     def doer(self, step: Step, *, leg: Leg | None = None, channel: Channel = Channel.STORE) -> Role:
         """Return the role that does a step; without a leg, the step's main leg is meant."""

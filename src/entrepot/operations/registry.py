@@ -37,7 +37,7 @@ class Registry:
         plan = self._plans.get((code, self._newest.get(code, 0) if version is None else version))
         if plan is None:
             asked = code if version is None else f"{code} version {version}"
-            raise UnknownModelError("model_code", asked, f"Use one of {', '.join(self.codes)}.")
+            raise UnknownModelError("model_code", asked, "Use one of %(choices)s.", choices=self.codes)
         return plan
 
     def plans(self) -> tuple[Plan, ...]:

@@ -59,7 +59,7 @@ def merge_baskets(kept: Sequence[BasketLine], carried: Sequence[BasketLine]) -> 
 def require_room(line_count: int) -> None:
     """Refuse a basket with more offers than it may hold."""
     if line_count > BASKET_LINES:
-        raise BasketFullError("basket", line_count, f"Keep at most {BASKET_LINES} different offers in one basket.")
+        raise BasketFullError("basket", line_count, "Keep at most %(most)s different offers in one basket.", most=BASKET_LINES)
 
 
 async def read_basket(conn: Conn, person_id: uuid.UUID, marketplace_code: str) -> list[BasketLine]:

@@ -74,7 +74,7 @@ def require_note(reason_code: HoldReason, note: str) -> None:
 def require_length(note: str) -> None:
     """Refuse a note that nobody would read."""
     if len(note) > LONGEST_NOTE:
-        raise HoldNoteMissingError("note", f"{len(note)} characters", f"Write at most {LONGEST_NOTE} characters.")
+        raise HoldNoteMissingError("note", f"{len(note)} characters", "Write at most %(most)s characters.", most=LONGEST_NOTE)
 
 
 @batch

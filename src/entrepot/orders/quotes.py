@@ -62,7 +62,12 @@ def require_as_quoted(quote_id: uuid.UUID, quote: Quote | None, total_minor: int
     if quote is None:
         raise UnknownQuoteError("quote_id", str(quote_id), "Ask for a quote first and name its id.")
     if at >= quote.valid_until:
-        raise QuoteExpiredError("quote_id", str(quote_id), f"It held until {quote.valid_until.isoformat()}; ask for a new quote.")
+        raise QuoteExpiredError("quote_id", str(quote_id), "It held until %(at)s; ask for a new quote.", at=quote.valid_until)
     if (quote.total_minor, quote.currency) != (total_minor, currency):
-        shown = f"{quote.total_minor} {quote.currency}, the order would cost {total_minor} {currency} (minor units)"
-        raise QuoteChangedError("quote_id", str(quote_id), f"The quote showed {shown}; ask for a new quote.")
+        raise QuoteChangedError(
+            "quote_id",
+            str(quote_id),
+            "The quote showed %(shown)s, the order would cost %(asked)s (minor units); ask for a new quote.",
+            shown=f"{quote.total_minor} {quote.currency}",
+            asked=f"{total_minor} {currency}",
+        )

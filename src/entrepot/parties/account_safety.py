@@ -66,7 +66,7 @@ async def choose_account_language(conn: Conn, staff_id: uuid.UUID, code: str) ->
 def require_password(password: str, login: str) -> str:
     """Return a password that is long enough and not made of its login or of few characters."""
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
-        raise PasswordTooShortError("password", f"{len(password)} characters", f"Use at least {LEAST_PASSWORD} characters.")
+        raise PasswordTooShortError("password", f"{len(password)} characters", "Use at least %(least)s characters.", least=LEAST_PASSWORD)
     if normal_login(login) in password.casefold() or len(set(password)) <= LEAST_PASSWORD // 3:
         raise PasswordTooEasyError("password", "easy to guess", "Use some words that have nothing to do with you.")
     return password
@@ -155,6 +155,19 @@ async def count_recovery_codes(conn: Conn, staff_id: uuid.UUID) -> int:
 async def drop_second_factor(conn: Conn, staff_id: uuid.UUID) -> bool:
     """Give a second factor up, and tell whether there was one."""
     return await execute_counted(conn, "delete from second_factor where staff_id = %(staff)s", {"staff": staff_id}) == 1
+
+
+async def read_account_languages(conn: Conn, person_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the languages that buyers chose for their accounts; who chose none is left out, of two accounts the latest that was opened counts."""
+    rows = await fetch(
+        conn,
+        """
+        select person_id, language_code from staff
+        where person_id = any(%(persons)s) and language_code is not null order by created_at, staff_id
+        """,
+        {"persons": list(person_ids)},
+    )
+    return {row[0]: str(row[1]) for row in rows}
 
 
 async def begin_password_reset(conn: Conn, login: str, at: datetime) -> ResetLink | None:

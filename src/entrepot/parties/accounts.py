@@ -91,9 +91,9 @@ class SignIn(Struct, frozen=True):
 def require_subject(member: NewStaff) -> None:
     """Refuse a merchant's account without merchant and a buyer's account without buyer."""
     if member.role in MERCHANT_ROLES and member.merchant_id is None:
-        raise RoleNeedsSubjectError("merchant_id", None, f"Name the merchant that {member.login} acts for.")
+        raise RoleNeedsSubjectError("merchant_id", None, "Name the merchant that %(login)s acts for.", login=member.login)
     if member.role is StaffRole.BUYER and member.person_id is None:
-        raise RoleNeedsSubjectError("person_id", None, f"Name the buyer that {member.login} is.")
+        raise RoleNeedsSubjectError("person_id", None, "Name the buyer that %(login)s is.", login=member.login)
 
 
 def retry_at(failures_at: Sequence[datetime], allowed_count: int, at: datetime) -> datetime | None:

@@ -188,7 +188,7 @@ async def open_models(
     """Open models to merchants in marketplaces; every admission rule and role is checked on `on` before anything is written."""
     for opening in openings:
         if opening.model_code not in rules:
-            raise UnknownModelError("model_code", opening.model_code, f"Use one of {', '.join(sorted(rules))}.")
+            raise UnknownModelError("model_code", opening.model_code, "Use one of %(choices)s.", choices=sorted(rules))
     merchant_ids = sorted({opening.merchant_id for opening in openings})
     merchants = await require_merchants(conn, merchant_ids)
     registrations = await store.read_registrations(conn, merchant_ids)

@@ -320,7 +320,7 @@ def require_period(effective_from: date, effective_to: date | None) -> None:
     """Refuse a period that ends on or before the day it starts."""
     if effective_to is not None and effective_to <= effective_from:
         raise PeriodEndsBeforeItStartsError(
-            "effective_to", effective_to.isoformat(), f"Choose a day after {effective_from.isoformat()}, or leave it open."
+            "effective_to", effective_to.isoformat(), "Choose a day after %(day)s, or leave it open.", day=effective_from
         )
 
 
@@ -373,7 +373,12 @@ def holder_of(holders: Sequence[RoleHolder], marketplace_code: str, role_code: s
     ]
     if not filling:
         raise RoleNotFilledError(
-            "role_code", role_code, f"Appoint a registered legal entity as {role_code} in {marketplace_code} for {on.isoformat()}."
+            "role_code",
+            role_code,
+            "Appoint a registered legal entity as %(role)s in %(store)s for %(day)s.",
+            role=role_code,
+            store=marketplace_code,
+            day=on,
         )
     return max(filling, key=lambda holder: holder.effective_from).entity_merchant_id
 
@@ -398,14 +403,24 @@ def require_admission(
         raise MerchantNotActiveError("merchant", merchant.code, "Ask the operator to reinstate the merchant.")
     is_elsewhere = bool(rule.only_marketplaces) and opening.marketplace_code not in rule.only_marketplaces
     if is_elsewhere or opening.marketplace_code in rule.barred_marketplaces:
-        remedy = f"Choose a store in which {opening.model_code} sells."
-        raise ModelNotInMarketplaceError("marketplace_code", opening.marketplace_code, remedy)
+        raise ModelNotInMarketplaceError(
+            "marketplace_code", opening.marketplace_code, "Choose a store in which %(model)s sells.", model=opening.model_code
+        )
     if merchant.country_code in rule.barred_countries:
-        remedy = f"Choose a model that is open to merchants registered in {merchant.country_code}; {opening.model_code} is not."
-        raise MerchantNotAdmittedError("country_code", merchant.country_code, remedy)
+        raise MerchantNotAdmittedError(
+            "country_code",
+            merchant.country_code,
+            "Choose a model that is open to merchants registered in %(country)s; %(model)s is not.",
+            country=merchant.country_code,
+            model=opening.model_code,
+        )
     for credential in sorted(rule.credentials - credentials):
         raise MerchantNotAdmittedError(
-            "credential", credential, f"Register the merchant's {credential.replace('_', ' ')} before opening {opening.model_code}."
+            "credential",
+            credential,
+            "Register the merchant's %(credential)s before opening %(model)s.",
+            credential=credential.replace("_", " "),
+            model=opening.model_code,
         )
     for role_code in sorted(rule.role_codes):
         holder_of(holders, opening.marketplace_code, role_code, on)

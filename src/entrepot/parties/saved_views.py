@@ -44,10 +44,10 @@ async def save_view(conn: Conn, staff_id: uuid.UUID, list_code: str, view: Saved
     """Keep a view; one of the same name is replaced."""
     name = require_text(view.name.strip(), "name")
     if len(name) > LONGEST_NAME or len(view.query) > LONGEST_QUERY or len(list_code) > LONGEST_NAME:
-        raise ViewTooLongError("name", name[:LONGEST_NAME], f"Use at most {LONGEST_NAME} characters for the name.")
+        raise ViewTooLongError("name", name[:LONGEST_NAME], "Use at most %(most)s characters for the name.", most=LONGEST_NAME)
     known = await list_saved_views(conn, staff_id, list_code)
     if len(known) >= MOST_VIEWS and name not in {one.name for one in known}:
-        raise TooManyViewsError("name", name, f"Remove one of the {MOST_VIEWS} views first.")
+        raise TooManyViewsError("name", name, "Remove one of the %(most)s views first.", most=MOST_VIEWS)
     await execute(
         conn,
         """

@@ -27,7 +27,7 @@ class Keyring(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         """Refuse a master key of the wrong length before anything is sealed with it."""
         if len(self.master_key) != _KEY_BYTES:
-            raise MasterKeyUnusableError("master_key", f"{len(self.master_key)} bytes", f"Give a key of {_KEY_BYTES} bytes.")
+            raise MasterKeyUnusableError("master_key", f"{len(self.master_key)} bytes", "Give a key of %(length)s bytes.", length=_KEY_BYTES)
 
 
 def new_person_key() -> bytes:

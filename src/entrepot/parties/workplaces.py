@@ -78,7 +78,9 @@ def normal_station(station: str) -> str:
 async def sign_on(conn: Conn, token: str, member: StaffMember, allowed: Collection[str], asked: SignOn) -> SignOn:
     """Sign a session on at one of the places that the account works at; the last sign-on counts."""
     if asked.place_code not in allowed:
-        raise NotYourPlaceError("place", asked.place_code, f"Choose one of {', '.join(sorted(allowed)) or 'none: ask your manager'}.")
+        if not allowed:
+            raise NotYourPlaceError("place", asked.place_code, "Ask your manager for a place.")
+        raise NotYourPlaceError("place", asked.place_code, "Choose one of %(choices)s.", choices=sorted(allowed))
     await execute(
         conn,
         """

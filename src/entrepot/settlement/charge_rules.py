@@ -36,7 +36,9 @@ def ready_card(card: FeeCard) -> ReadyCard:
     """Compile a card, or raise UnknownFeeBasisError or BrokenDeclarationError naming it."""
     compiler = _COMPILERS.get(card.basis)
     if compiler is None:
-        raise UnknownFeeBasisError("basis", card.basis, f"Use one of {', '.join(sorted(_COMPILERS))} in card {card.rule_version}.")
+        raise UnknownFeeBasisError(
+            "basis", card.basis, "Use one of %(choices)s in card %(card)s.", choices=sorted(_COMPILERS), card=card.rule_version
+        )
     try:
         return ReadyCard(card, compiler(card.definition))
     except (KeyError, ValueError) as fault:

@@ -83,7 +83,7 @@ async def insert_invoices(conn: Conn, drafts: Sequence[InvoiceDraft]) -> list[uu
     """Store drafts without numbers and return the ids of those that were new; one that does not add up is refused before anything is written."""
     for draft in drafts:
         if draft.net_minor + draft.tax_minor != draft.gross_minor:
-            raise UnbalancedInvoiceError("gross_minor", draft.gross_minor, f"Net and tax are {draft.net_minor + draft.tax_minor}.")
+            raise UnbalancedInvoiceError("gross_minor", draft.gross_minor, "Net and tax are %(sum)s.", sum=draft.net_minor + draft.tax_minor)
     rows = await fetch(
         conn,
         """insert into invoice (merchant_id, invoice_id, series_code, state, kind, cause_id, recipient_id, corrects_id, tax_country, net_minor,

@@ -289,7 +289,9 @@ async def _refuse_unfit(conn: Conn, requests: Sequence[PayoutRequest]) -> dict[_
         if row is None or row[2] == StatementState.OPEN:
             raise StatementNotClosedError("statement_id", request.statement_id, "Close the statement before it is paid out.")
         if row[2] == StatementState.CLOSED and (row[3], row[4]) != (request.quote.minor, request.quote.source):
-            raise StatementNotClosedError("quote.minor", request.quote.minor, f"Quote the closing balance, {row[3]} minor units of {row[4]}.")
+            raise StatementNotClosedError(
+                "quote.minor", request.quote.minor, "Quote the closing balance, %(minor)s minor units of %(currency)s.", minor=row[3], currency=row[4]
+            )
     return {key: StatementState(row[2]) for key, row in found.items()}
 
 

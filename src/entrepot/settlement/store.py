@@ -140,7 +140,7 @@ def _basis_id(entry: TaxEntry, known: dict[tuple[object, ...], uuid.UUID], bases
     """
     decided, given = entry.decision, entry.decision.inputs
     if not decided.is_ruled:
-        raise UnruledDecisionError("tax_decision", f"{given.destination} on {given.on}", f"Enter a rule first: {decided.verdict.note}.")
+        raise UnruledDecisionError("tax_decision", f"{given.destination} on {given.on}", "Enter a rule first: %(note)s.", note=decided.verdict.note)
     same = (entry.merchant_id, id(decided.verdict), decided.intrinsic_currency, given.currency, given.prices_include_tax)
     found = known.get(same)
     if found is None:

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from entrepot.base.money import Rounding, convert_minor, split_by_weight
+from entrepot.base.phrases import mark
 from entrepot.settlement.exchange import CrossRate, RateBook
 from entrepot.settlement.model import ANY, MILLION, Confidence, divide_rounded, is_in_force
 
@@ -339,7 +340,7 @@ def _ruling(book: RuleBook, rule: TaxRule, inputs: TaxInputs) -> Ruling:
         return Ruling(rule, _verdict(rule, inputs.ship_from, Decimal(0), "", ""), 0)
     rate = book.rate_on(inputs.destination, inputs.destination_territory, inputs.tax_class, inputs.on)
     if rate is None:
-        return Ruling(rule, _no_rule(inputs, "no tax rate in force"), None)
+        return Ruling(rule, _no_rule(inputs, mark("no tax rate in force")), None)
     accepted = {inputs.destination, UNION_SCHEME if rule.regime is TaxRegime.UNION_DISTANCE_SALE else inputs.destination}
     is_missing = rule.taxable_person is TaxParty.MERCHANT and not inputs.registrations & accepted
     verdict = _verdict(rule, inputs.destination, rate.percent / 100, rate.rate_version, inputs.destination if is_missing else "")
@@ -393,13 +394,13 @@ def decide_tax(inputs: TaxInputs, rule_book: RuleBook) -> TaxDecision:
         if rule.threshold_scope is not ThresholdScope.NONE:
             converted = _intrinsic_minor(inputs, ruling, millionths, rule_book)
             if converted is None:
-                return _undecided(inputs, _no_rule(inputs, f"no exchange rate to {rule.threshold_currency}"))
+                return _undecided(inputs, _no_rule(inputs, mark("no exchange rate in force")))
             intrinsic, currency = converted, rule.threshold_currency
             if intrinsic > rule.threshold_minor or (intrinsic == rule.threshold_minor and not rule.threshold_inclusive):
                 continue
         base, tax = _base_and_tax(inputs, rule, millionths)
         return TaxDecision(ruling.verdict, base, tax, intrinsic, currency, inputs)
-    return _undecided(inputs, _no_rule(inputs, "no tax rule in force"))
+    return _undecided(inputs, _no_rule(inputs, mark("no tax rule in force")))
 
 
 def _base_and_tax(inputs: TaxInputs, rule: TaxRule, millionths: int) -> tuple[int, int]:

@@ -144,7 +144,7 @@ class Network(Struct, frozen=True):
         """Return a place or refuse an unknown code."""
         found = self.places.get(place_code)
         if found is None:
-            raise UnknownPlaceError("place_code", place_code, f"Use one of {', '.join(sorted(self.places))}.")
+            raise UnknownPlaceError("place_code", place_code, "Use one of %(choices)s.", choices=sorted(self.places))
         return found
 
     def crosses_border(self, place_code: str, to_country_code: str) -> bool:

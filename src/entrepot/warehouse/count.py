@@ -112,9 +112,11 @@ class AdjustmentWork(Struct, frozen=True):
 def require_reason(signs: Mapping[str, str], reason_code: str, difference: int) -> None:
     """Refuse a reason that is not in force or does not allow the sign of the difference."""
     if reason_code not in signs:
-        raise UnknownReasonError("reason_code", reason_code, f"Use one of {', '.join(sorted(signs))}.")
+        raise UnknownReasonError("reason_code", reason_code, "Use one of %(choices)s.", choices=sorted(signs))
     if ("+" if difference > 0 else "-") not in signs[reason_code]:
-        raise ReasonSignError("reason_code", reason_code, f"This reason allows {signs[reason_code]} only, not {difference}.")
+        raise ReasonSignError(
+            "reason_code", reason_code, "This reason allows %(signs)s only, not %(difference)s.", signs=signs[reason_code], difference=difference
+        )
 
 
 def adjustment_move(place_code: str, spot_code: str, goods: Goods, difference: int, reason_code: str, cause: Cause) -> StockMove:

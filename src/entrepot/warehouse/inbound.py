@@ -245,9 +245,11 @@ def require_placeable(plan: NewPlan, registrations: Collection[tuple[uuid.UUID, 
     for line in plan.lines:
         require_positive(line.announced, "announced")
     if (plan.merchant_id, plan.country_code) not in registrations:
-        raise TaxNumberMissingError("country_code", plan.country_code, f"Register for tax in {plan.country_code} before sending stock there.")
+        raise TaxNumberMissingError(
+            "country_code", plan.country_code, "Register for tax in %(country)s before sending stock there.", country=plan.country_code
+        )
     if plan.is_cross_border and not (plan.importer_of_record or "").strip():
-        raise ImporterMissingError("importer_of_record", plan.importer_of_record, f"Name who imports into {plan.country_code}.")
+        raise ImporterMissingError("importer_of_record", plan.importer_of_record, "Name who imports into %(country)s.", country=plan.country_code)
     if plan.kind is InboundKind.UNIFIED:
         _require_legs([leg.kind for leg in plan.legs])
 

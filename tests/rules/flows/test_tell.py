@@ -13,6 +13,7 @@ from entrepot.flows.mail_texts import MailFacts, render_mail
 from entrepot.flows.tell import BACK_OFF, MAIN_FACTS, TOLD_FACTS, compose_posts, event_id_of, judge, next_attempt_at, parse_event_id, rest_until
 from entrepot.flows.tell_buyers import MAILED_FACTS
 from entrepot.parties.sealing import Keyring, seal_secret
+from entrepot.surfaces.web.voices import choose_voice
 
 AT = datetime(2026, 5, 4, 9, 30, 0, 123_457, tzinfo=UTC)
 KEYRING = Keyring(b"k" * 32, b"identities")
@@ -109,15 +110,24 @@ def test_the_main_facts_may_be_told():
 
 
 @pytest.mark.parametrize("fact_code", MAILED_FACTS)
-def test_every_mailed_fact_has_a_text_with_the_orders_number(fact_code):
-    text = render_mail(MailFacts(fact_code, "Ann {number}", "E-1", Money(1205, "GBP"), "Carrier", "TRACK1"))
+@pytest.mark.parametrize(
+    ("tag", "greeting", "ending", "amount"),
+    [
+        ("en", "Dear Ann %(number)s,", "Your order: E-1", "£12.05"),
+        ("de", "Guten Tag Ann %(number)s,", "Ihre Bestellung: E-1", "12,05\xa0£"),
+        ("zh-Hans", "\u60a8\u597d\uff0cAnn %(number)s\uff1a", "\u60a8\u7684\u8ba2\u5355\uff1aE-1", "£12.05"),
+    ],
+)
+def test_every_mailed_fact_has_a_text_with_the_orders_number(fact_code, tag, greeting, ending, amount):
+    text = render_mail(MailFacts(fact_code, "Ann %(number)s", "E-1", Money(1205, "GBP"), "Carrier", "TRACK1"), choose_voice([tag]))
     assert "E-1" in text.subject
-    assert text.body.startswith("Dear Ann {number},\n\n")
-    assert text.body.endswith("Your order: E-1\n")
+    assert text.body.startswith(f"{greeting}\n\n")
+    assert text.body.endswith(f"\n\n{ending}\n")
     assert ("TRACK1" in text.body) == fact_code.startswith("parcel_")
-    assert ("12.05 GBP" in text.body) == (fact_code in {"order_placed", "money_returned"})
+    assert (amount in text.body) == (fact_code in {"order_placed", "money_returned"})
 
 
 def test_a_mail_shows_a_currency_without_decimals_and_a_parcel_without_number():
-    assert "1205 JPY" in render_mail(MailFacts("order_placed", "Ann", "E-1", Money(1205, "JPY"))).body
-    assert "Tracking" not in render_mail(MailFacts("parcel_shipped", "Ann", "E-1", Money(1205, "JPY"))).body
+    english = choose_voice([])
+    assert "¥1,205" in render_mail(MailFacts("order_placed", "Ann", "E-1", Money(1205, "JPY")), english).body
+    assert "Tracking" not in render_mail(MailFacts("parcel_shipped", "Ann", "E-1", Money(1205, "JPY")), english).body

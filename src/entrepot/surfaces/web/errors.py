@@ -16,6 +16,7 @@ from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visito
 from entrepot.surfaces.web.floor.shift import NotSignedOnError
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
+from entrepot.surfaces.web.words import remedy
 
 _HEADLINES: Final = {
     401: mark("Please sign in"),
@@ -38,7 +39,8 @@ def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[s
         return Redirect(f"/sign-in?next={quote(path if request.method == 'GET' else '/', safe='')}", status_code=303)
     if isinstance(error, NotSignedOnError) and _wants_page(request):
         return _to_sign_on(request)
-    return _answer(request, problem_of(error, error.field))
+    language = visitor_of(request).language
+    return _answer(request, problem_of(error, error.field), language.gettext(error.title), remedy(language, error))
 
 
 def _to_sign_on(request: WebRequest) -> Redirect | Response[str]:
@@ -54,7 +56,7 @@ def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] 
     code, title = (
         ("not_found", mark("There is no such page.")) if status == 404 else ("refused_request", mark("The request could not be understood."))
     )
-    answer = _answer(request, _problem(code, title, status))
+    answer = _answer_in_words(request, _problem(code, title, status))
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
@@ -63,22 +65,31 @@ def show_http_error(request: WebRequest, error: HTTPException) -> Response[str] 
 def show_failure(request: WebRequest, error: Exception) -> Response[str] | Response[Problem]:
     """Answer a failure of ours without telling more than that, and log all of it."""
     structlog.get_logger(__name__).error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-    return _answer(request, _problem("internal_error", mark("The request failed; the operator finds it in the log."), 500))
+    return _answer_in_words(request, _problem("internal_error", mark("The request failed; the operator finds it in the log."), 500))
 
 
 def _problem(code: str, title: str, status: int) -> Problem:
     """Return what is wrong where no field is to blame."""
-    remedy = _REMEDIES.get(status, mark("Check the address, or go back to where you came from."))
-    return Problem(f"urn:entrepot:error:{code}", code, title, status, remedy, remedy=remedy)
+    what_to_do = _REMEDIES.get(status, mark("Check the address, or go back to where you came from."))
+    return Problem(f"urn:entrepot:error:{code}", code, title, status, what_to_do, remedy=what_to_do)
 
 
-def _answer(request: WebRequest, problem: Problem) -> Response[str] | Response[Problem]:
+def _answer_in_words(request: WebRequest, problem: Problem) -> Response[str] | Response[Problem]:
+    """Answer with a problem whose title and remedy are marked texts."""
+    language = visitor_of(request).language
+    return _answer(request, problem, language.gettext(problem.title), language.gettext(problem.remedy))
+
+
+def _answer(request: WebRequest, problem: Problem, cause: str, what_to_do: str) -> Response[str] | Response[Problem]:
+    """Answer programs with the problem, people with its cause and what to do in their language."""
     if not _is_fragment(request) and not _wants_page(request):
         return Response(problem, status_code=problem.status, media_type=_PROBLEM)
-    values = asdict(problem) | {"headline": _HEADLINES.get(problem.status, mark("That did not work"))}
+    visitor = visitor_of(request)
+    headline = visitor.language.gettext(_HEADLINES.get(problem.status, mark("That did not work")))
+    values = asdict(problem) | {"headline": headline, "title": cause, "remedy": what_to_do}
     if _is_fragment(request):
-        return Response(fill("parts/notice.html", visitor_of(request).language, **values), status_code=problem.status, media_type=MediaType.HTML)
-    return page("error.html", visitor_of(request), values, problem.status)
+        return Response(fill("parts/notice.html", visitor.language, **values), status_code=problem.status, media_type=MediaType.HTML)
+    return page("error.html", visitor, values, problem.status)
 
 
 def _is_fragment(request: WebRequest) -> bool:

@@ -14,10 +14,14 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from msgspec import Struct
 
+from entrepot.base.phrases import mark
+
 CODES: Final = ("en", "de", "zh_Hans")
 """Languages in which every text is there; the first is the one that the texts are written in."""
 TRANSLATIONS: Final = Path(str(files("entrepot.surfaces.web"))) / "translations"
 """One folder per language, in it one catalogue per area, so that people who build different areas do not meet in one file."""
+
+__all__ = ("CODES", "TRANSLATIONS", "Language", "choose_language", "language", "languages", "mark")
 
 _BY_SUBTAG: Final = {code.partition("_")[0]: code for code in CODES}
 _NAMES: Final = {"en": "English", "de": "Deutsch", "zh_Hans": "简体中文"}
@@ -53,11 +57,6 @@ class Language(Struct, frozen=True, eq=False):
     def ngettext(self, one: str, many: str, count: int, /, **values: object) -> str:
         """Return the text for a count; `%(num)s` stands for it unless another value is given by that name."""
         return self.texts.ngettext(one, many, count) % {"num": count, **values}
-
-
-def mark(text: str) -> str:
-    """Return a text as it is; the catalogues contain it, and whoever shows it says it in the visitor's language."""
-    return text
 
 
 @cache

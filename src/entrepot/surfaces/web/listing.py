@@ -114,7 +114,7 @@ class Listing(Struct, frozen=True):
         """Return a column by its key."""
         found = next((one for one in self.columns if one.key == key), None)
         if found is None:
-            raise UnknownListFieldError("column", key, f"Use one of {', '.join(one.key for one in self.columns)}.")
+            raise UnknownListFieldError("column", key, "Use one of %(choices)s.", choices=tuple(one.key for one in self.columns))
         return found
 
 
@@ -242,13 +242,13 @@ def read_ask(listing: Listing, query: Query) -> Ask:
     filters = {one.key: one for one in listing.filters}
     for name, value in first.items():
         if name not in filters and name not in _OWN_FIELDS:
-            raise UnknownListFieldError(name, value, f"Filter by one of {', '.join(sorted(filters)) or 'nothing'}.")
+            raise UnknownListFieldError(name, value, "Filter by one of %(choices)s.", choices=sorted(filters))
         if name in filters and filters[name].choices and value not in {choice for choice, _ in filters[name].choices}:
             raise UnknownListFieldError(name, value, "Choose a value that the page offers.")
     views = {one.code: one for one in listing.views}
     view = first.get("view", "")
     if view and view not in views:
-        raise UnknownListFieldError("view", view, f"Use one of {', '.join(views)}.")
+        raise UnknownListFieldError("view", view, "Use one of %(choices)s.", choices=tuple(views))
     chosen = {name: value[:_LONGEST_TEXT] for name, value in first.items() if name in filters}
     sort = first.get("sort", listing.sort)
     if sort and not listing.column(sort.removeprefix("-")).is_sortable:
@@ -273,7 +273,7 @@ def _columns(listing: Listing, keys: Sequence[str]) -> tuple[str, ...]:
 
 def _page_no(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:7]) <= _CSV_MOST:
-        raise UnknownListFieldError("page", text, f"Use a number from 1 to {_CSV_MOST}.")
+        raise UnknownListFieldError("page", text, "Use a number from 1 to %(most)s.", most=_CSV_MOST)
     return int(text)
 
 

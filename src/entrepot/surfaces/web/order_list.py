@@ -39,14 +39,14 @@ async def show_orders(
             mine = await list_person_orders(conn, visitor.person_id, PAGE_ROWS)
         return page("buyer_orders.html", visitor, {"orders": mine})
     if in_state and in_state not in {str(state) for state in OrderState}:
-        raise UnknownOrderStateError("state", in_state, f"Use one of {', '.join(OrderState)}.")
+        raise UnknownOrderStateError("state", in_state, "Use one of %(choices)s.", choices=tuple(OrderState))
     if model:
         house.registry.plan(model)
     async with house.database.reading() as conn:
         rows = await list_orders(conn, member.merchant_id, in_state or None, PAGE_ROWS + 1, (page_no - 1) * PAGE_ROWS, model or None)
         counts = await count_states(conn, member.merchant_id, model or None)
         names = {one.merchant_id: one.name for one in await list_merchants(conn, MerchantKind.MERCHANT)} if visitor.sees_house else {}
-    titles = {plan.model_code: plan.model.title for plan in house.registry.plans()}
+    titles = {plan.model_code: visitor.language.gettext(plan.model.title) for plan in house.registry.plans()}
     shown = rows[:PAGE_ROWS]
     values: dict[str, object] = {
         "orders": shown,

@@ -51,7 +51,7 @@ class Quote(Struct, frozen=True):
     place: Place
     to_country_code: str
     crosses_border: bool
-    order_within: str
+    minutes_left: int
     ships_by: str
     carrier_code: str
 
@@ -130,18 +130,17 @@ def quote_of(plan: CheckoutPlan, outside: Outside, now: datetime) -> Quote:
         first.place,
         country_code,
         network.crosses_border(first.place.place_code, country_code),
-        order_within(first.place, now),
+        minutes_left(first.place, now),
         str(first.plan.doer(Step.PACK)),
         first.lane.carrier_code,
     )
 
 
-def order_within(place: Place, now: datetime) -> str:
-    """Return how long the place still takes orders for today, such as "3 h 12 min", or nothing when the cut-off has passed or nobody works."""
+def minutes_left(place: Place, now: datetime) -> int:
+    """Return how many minutes the place still takes orders for today; none when the cut-off has passed or nobody works."""
     local = now.astimezone(ZoneInfo(place.time_zone))
     cut_off = local.replace(hour=place.cutoff_hour, minute=0, second=0, microsecond=0) if place.cutoff_hour < 24 else local
     left = cut_off - local
     if local.weekday() >= _WORKING_DAYS or left <= timedelta():
-        return ""
-    minutes = int(left.total_seconds()) // 60
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+        return 0
+    return int(left.total_seconds()) // 60

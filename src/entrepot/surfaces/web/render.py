@@ -37,6 +37,10 @@ _SPOKEN: Final = (
     words.country,
     words.account,
     words.place,
+    words.told,
+    words.named,
+    words.span,
+    words.declared,
 )
 """Filters that speak the page's language."""
 _SILENT: Final = (words.short_title, words.tone, words.short_id)
@@ -56,7 +60,7 @@ def _environment(code: str) -> Environment:
     )
     cast("dict[str, object]", environment.policies)["ext.i18n.trimmed"] = True
     install = cast("partial[None]", environment.install_gettext_callables)  # type: ignore[attr-defined]
-    install(spoken.texts.gettext, spoken.texts.ngettext, newstyle=True)
+    install(partial(Language.gettext, spoken), spoken.texts.ngettext, newstyle=True)  # a catalogue's answer to an empty text is its header
     filters = {function.__name__: partial(function, spoken) for function in _SPOKEN} | {function.__name__: function for function in _SILENT}
     cast("dict[str, object]", environment.filters).update(filters)
     cast("dict[str, object]", environment.globals).update(

@@ -1,21 +1,31 @@
 """How pages say things in a visitor's language: codes as words, states as tones, money, numbers, dates and countries as people write them."""
 
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final, cast
 
 from babel.dates import format_date
+from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
 from markupsafe import Markup
 
+from entrepot.base.errors import EntrepotError
 from entrepot.base.money import decimals_of, major
 from entrepot.orders.model import OrderState
 from entrepot.surfaces.web.languages import Language, mark
 
 _MINUS: Final = "\u2212"
 _NOTHING: Final = "\u2013"
+_BRAND: Final = "Entrepot Demo "
+_HOUR: Final = 60
+_WRITTEN: Final = "en"
+_BETWEEN: Final = re.compile(r", (?![^(]*\))")
+_PART: Final = re.compile(r"(?:(?P<what>[^:()]+): )?(?P<name>[^()]+?)(?: \((?P<when>[^)]*)\))?")
+_SUBJECT_AT: Final = 3
 _DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日 EEE"}
 _SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日 EEE"}
 _LONG_DAY: Final = {"en": "d MMMM", "de": "d. MMMM", "zh_Hans": "M月d日"}
@@ -91,8 +101,18 @@ def plain_words(code: object) -> str:
 
 
 def words(language: Language, code: object) -> str:
-    """Return a code as words."""
-    return language.gettext(_CODE_WORDS.get(str(code), plain_words(code)))
+    """Return a code as words; one that names its subject too, such as `open_model_GB_fba`, by what is known of it."""
+    text = _CODE_WORDS.get(str(code), plain_words(code))
+    said = language.gettext(text)
+    parts = str(code).split("_")
+    if said != text or len(parts) < _SUBJECT_AT or language.code == _WRITTEN:
+        return said
+    for end in range(len(parts) - 1, 0, -1):
+        head = plain_words("_".join(parts[:end]))
+        if language.gettext(head) != head:
+            rest = [language.gettext(plain_words(part)) if part.islower() else part for part in parts[end:]]
+            return f"{language.gettext(head)}: {' '.join(rest)}"
+    return said
 
 
 def state_words(language: Language, state: object) -> str:
@@ -195,6 +215,86 @@ def account(language: Language, code: str) -> str:
 def place(language: Language, code: str) -> str:
     """Return a place's name: pseudo places in words, buildings by code."""
     return language.gettext(_PLACES[code]) if code in _PLACES else code
+
+
+def told(language: Language, error: EntrepotError) -> str:
+    """Return what an error means and what to do about it."""
+    return language.gettext("%(cause)s %(remedy)s", cause=language.gettext(error.title), remedy=remedy(language, error))
+
+
+def remedy(language: Language, error: EntrepotError) -> str:
+    """Return what to do about an error, its values as people write them."""
+    values = {name: _said(language, name, value) for name, value in error.told.items()}
+    return language.gettext(error.remedy_text, **values)
+
+
+def _said(language: Language, name: str, value: object) -> str:
+    """Return a value of an error: days, moments and numbers in the language's own form, values of enumerations as words, codes as they are."""
+    if isinstance(value, str):
+        return _said_text(language, name, value)
+    match value:
+        case datetime():
+            utc = value.astimezone(UTC)
+            return f"{format_date(utc.date(), _DATE[language.code], locale=language.locale)}, {utc:%H:%M} UTC"
+        case date():
+            return format_date(value, _DATE[language.code], locale=language.locale)
+        case int():
+            return number(language, value)
+        case Collection():
+            parts = cast("Collection[object]", value)
+            return format_list([_said(language, name, part) for part in parts], "or", locale=language.locale)
+        case _:
+            return str(value)
+
+
+def _said_text(language: Language, name: str, value: str) -> str:
+    """Return a text among the values of an error: its name says what it is."""
+    if isinstance(value, StrEnum) or name in {"state", "states"}:
+        return state_words(language, value)
+    if name == "country":
+        return country(language, value)
+    return language.gettext(value) if name == "note" else value
+
+
+def named(language: Language, name: str) -> str:
+    """Return the name of a store or a building: in the language where the catalogues have it, as the demo's are, else as it is."""
+    return language.gettext(name.removeprefix(_BRAND))
+
+
+def span(language: Language, minutes: int) -> str:
+    """Return a span of minutes, such as "3 h 12 min"."""
+    if minutes < _HOUR:
+        return language.gettext("%(minutes)s min", minutes=minutes)
+    return language.gettext("%(hours)s h %(minutes)s min", hours=minutes // _HOUR, minutes=minutes % _HOUR)
+
+
+def declared(language: Language, text: str) -> str:
+    """Return what an operation model declares: a sentence of the catalogue, or a list such as "label: merchant (always), storage (month end)" part by part."""
+    said = language.gettext(text)
+    if said != text or language.code == _WRITTEN or not text[:1].islower():
+        return said
+    return _listed(language, [_declared_part(language, part) for part in _BETWEEN.split(text)])
+
+
+def _listed(language: Language, parts: Sequence[str]) -> str:
+    """Return parts one behind the other."""
+    told = parts[0]
+    for part in parts[1:]:
+        told = language.gettext("%(first)s, %(second)s", first=told, second=part)
+    return told
+
+
+def _declared_part(language: Language, text: str) -> str:
+    """Return one part of such a list: what is declared, who does it, when."""
+    found = _PART.fullmatch(text)
+    if found is None:
+        return language.gettext(text)
+    what, name, when_said = found["what"], found["name"], found["when"]
+    said = f" {_NOTHING} ".join(language.gettext(plain_words(one)) for one in name.split(" and "))
+    if when_said is not None:
+        occasion = "; ".join(language.gettext(plain_words(one)) for one in when_said.split(", "))
+        said = language.gettext("%(name)s (%(when)s)", name=said, when=occasion)
+    return language.gettext("%(what)s: %(who)s", what=language.gettext(plain_words(what)), who=said) if what is not None else said
 
 
 def short_id(value: uuid.UUID) -> str:

@@ -18,7 +18,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
 from entrepot.surfaces.web.merchant.own import led_to, list_query, merchant_of, told_by
-from entrepot.surfaces.web.words import plain_words, short_title
+from entrepot.surfaces.web.words import named, plain_words, short_title
 
 LISTINGS: Final = "/merchant/listings"
 _MOST: Final = 500
@@ -68,7 +68,7 @@ async def show_listings(request: WebRequest, house: HouseDep, visitor: VisitorDe
         free: dict[uuid.UUID, int] = {}
         for one in await list_availability(conn, merchant_id):
             free[one.key.stock_item_id] = free.get(one.key.stock_item_id, 0) + one.free
-    names = {code: store.name for code, store in outside.reference.marketplaces.items()}
+    names = {code: named(visitor.language, store.name) for code, store in outside.reference.marketplaces.items()}
     used = sorted({one.marketplace_code for one in offers})
     stores = Filter("store", mark("Any store"), tuple((code, code) for code in used))
     models = Filter("model", mark("Any model"), tuple((title, title) for title in sorted({titles[one.model_code] for one in offers})))

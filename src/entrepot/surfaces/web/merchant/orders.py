@@ -23,7 +23,7 @@ from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, list_que
 from entrepot.surfaces.web.order_page import way_of
 from entrepot.surfaces.web.order_view import read_full_view
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import plain_words, short_title
+from entrepot.surfaces.web.words import named, plain_words, short_title
 
 ORDERS: Final = "/merchant/orders"
 _VIEWS: Final = (
@@ -62,10 +62,12 @@ def listing_for(registry: Registry, stores: list[tuple[str, str]]) -> Listing:
 async def show_sales(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show the merchant's orders."""
     merchant_id = merchant_of(visitor)
-    titles = {plan.model_code: short_title(plan.model.title) for plan in house.registry.plans()}
+    titles = {plan.model_code: visitor.language.gettext(short_title(plan.model.title)) for plan in house.registry.plans()}
     async with house.database.reading() as conn:
         outside = await house.outside.current(conn, await business_now(conn))
-    listing = listing_for(house.registry, [(one.marketplace_code, one.name) for one in outside.reference.marketplaces.values()])
+    listing = listing_for(
+        house.registry, [(one.marketplace_code, named(visitor.language, one.name)) for one in outside.reference.marketplaces.values()]
+    )
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
         chosen = ask.filters

@@ -32,7 +32,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.merchant.own import OWNERS, led_to, merchant_of, read_own, request_key, told_by
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import country, plain_words, short_title
+from entrepot.surfaces.web.words import country, plain_words, short_title, told
 
 SETTINGS: Final = "/merchant/settings"
 _OWN_KINDS: Final = (*sorted(TAX_REGISTRATION_KINDS), RegistrationKind.EORI, RegistrationKind.IMPORTER, RegistrationKind.IOSS)
@@ -148,7 +148,7 @@ async def open_model(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Res
     try:
         outcome = await house.database.writing(open_it)
     except EntrepotError as refusal:
-        sent.model.errors = [f"{visitor.language.gettext(refusal.title)} {refusal.remedy}"]
+        sent.model.errors = [told(visitor.language, refusal)]
         return await _show(house, visitor, forms, None, refusal.status)
     return led_to(SETTINGS, "opened" if outcome is Outcome.NEW else "already")
 
@@ -218,7 +218,7 @@ def _second(pair: tuple[str, str]) -> str:
 async def _show(house: House, visitor: Visitor, forms: Forms, told: tuple[str, str] | None, status: int = 200) -> Response[str]:
     """Return the page."""
     merchant_id = merchant_of(visitor)
-    titles = {plan.model_code: short_title(plan.model.title) for plan in house.registry.plans()}
+    titles = {plan.model_code: visitor.language.gettext(short_title(plan.model.title)) for plan in house.registry.plans()}
     async with house.database.reading() as conn:
         now: datetime = await business_now(conn)
         outside = await house.outside.current(conn, now)

@@ -24,10 +24,11 @@ from entrepot.sourcing.model import Place, UnknownPlaceError
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.forms import read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
-from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
 from entrepot.surfaces.web.merchant.own import led_to, list_query, merchant_of, told_by
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import named
 from entrepot.warehouse.model import PlanState
 from entrepot.warehouse.readers import read_plans
 from entrepot.warehouse.store_inbound import read_inbound_lines
@@ -70,7 +71,7 @@ async def show_own_stock(request: WebRequest, house: HouseDep, visitor: VisitorD
     """Show what lies where, what of it is promised, and what is announced."""
     async with house.database.reading() as conn:
         outside = await house.outside.current(conn, await business_now(conn))
-        rows = await _rows(conn, merchant_of(visitor), outside.reference.network.places)
+        rows = await _rows(conn, merchant_of(visitor), outside.reference.network.places, visitor.language)
     places = Filter(
         "place",
         mark("Any place"),
@@ -176,7 +177,7 @@ async def _show_item(
     return page("merchant/item.html", visitor, values, status)
 
 
-async def _rows(conn: Conn, merchant_id: uuid.UUID, places: Mapping[str, Place]) -> list[Row]:
+async def _rows(conn: Conn, merchant_id: uuid.UUID, places: Mapping[str, Place], language: Language) -> list[Row]:
     """Return what lies where of every SKU; one that lies nowhere has a row too."""
     items = await list_stock_items(conn, merchant_id)
     titles = await _titles(conn, items)
@@ -195,7 +196,7 @@ async def _rows(conn: Conn, merchant_id: uuid.UUID, places: Mapping[str, Place])
             cells = {
                 "sku": Cell(item.sku, href=f"{STOCK}/{item.sku}"),
                 "item": Cell(titles[item.stock_item_id]),
-                "place": Cell(place or None, note=places[place].name if place in places else ""),
+                "place": Cell(place or None, note=named(language, places[place].name) if place in places else ""),
                 "condition": Cell(condition),
                 "status": Cell(customs),
                 "on_hand": Cell(on_hand),

@@ -1,5 +1,6 @@
 """The audit log: who did what to which record, and why."""
 
+import re
 import uuid
 from typing import Final
 
@@ -11,11 +12,12 @@ from entrepot.base.audit_list import list_acts, list_commands
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep
-from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, UnknownListFieldError, View, answer_listing
 from entrepot.surfaces.web.operator.rows import Texts
-from entrepot.surfaces.web.words import plain_words
+from entrepot.surfaces.web.words import words
 
+_CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
 LIST: Final = Listing(
     "audit",
     "/operator/audit",
@@ -47,7 +49,7 @@ async def show_audit(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
     async with house.database.reading() as conn:
         commands = await list_commands(conn)
     hidden = Filter("people", mark("By whom"), (("yes", mark("By people")),))
-    chosen = Filter("command", mark("Any command"), tuple((code, visitor.language.gettext(plain_words(code))) for code in commands))
+    chosen = Filter("command", mark("Any command"), tuple((code, words(visitor.language, code)) for code in commands))
     listing = replace(LIST, filters=(*LIST.filters, hidden, chosen))
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
@@ -67,7 +69,7 @@ async def show_audit(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
                     "role": Cell(one.actor_role),
                     "merchant": Cell(names.get(one.merchant_id, "")),
                     "record": Cell(one.subject_id.hex[-8:], href=f"/search?q={one.subject_id}"),
-                    "note": Cell(one.note or None),
+                    "note": Cell(_reason(visitor.language, one.note) or None),
                     "request": Cell(one.request_id or None),
                 },
             )
@@ -86,3 +88,9 @@ def _as_id(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         raise UnknownListFieldError("record", text, "Paste the whole id of a record.") from None
+
+
+def _reason(language: Language, note: str) -> str:
+    """Return why something was done: a code that stands before a note in words."""
+    code, colon, rest = note.partition(":")
+    return f"{words(language, code)}{colon}{rest}" if _CODE.fullmatch(code) else note

@@ -13,6 +13,7 @@ from entrepot.surfaces.web.access import HOUSE, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import span
 
 SLOW_MS: Final = 250
 """From how many milliseconds on an answer of the database is called slow."""
@@ -44,7 +45,10 @@ async def show_health(house: HouseDep, visitor: VisitorDep) -> Response[str]:
         Sign(mark("Database"), *_judged(elapsed_ms >= SLOW_MS, mark("Slow"), mark("Answers")), f"{elapsed_ms} ms"),
         Sign(mark("Business clock"), *_judged(stored is None, mark("Never set"), mark("Set")), ""),
         Sign(
-            mark("Due work"), *_judged(_behind_s(earliest, now) > BEHIND_S, mark("Behind"), mark("On time")), _minutes(earliest, now), "/operator/due"
+            mark("Due work"),
+            *_judged(_behind_s(earliest, now) > BEHIND_S, mark("Behind"), mark("On time")),
+            span(visitor.language, _behind_s(earliest, now) // 60),
+            "/operator/due",
         ),
         Sign(
             mark("Failed work"),
@@ -63,7 +67,3 @@ def _judged(is_bad: object, bad: str, good: str) -> tuple[str, str]:
 
 def _behind_s(earliest: datetime | None, now: datetime) -> int:
     return 0 if earliest is None else max(0, int((now - earliest).total_seconds()))
-
-
-def _minutes(earliest: datetime | None, now: datetime) -> str:
-    return f"{_behind_s(earliest, now) // 60} min"

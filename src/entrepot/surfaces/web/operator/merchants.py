@@ -123,7 +123,7 @@ async def _merchant_page(
         "merchant": merchant,
         "cases": cases,
         "registrations": registrations,
-        "models": [(market, house.registry.plan(model).model.title) for _, market, model in models],
+        "models": [(market, visitor.language.gettext(house.registry.plan(model).model.title)) for _, market, model in models],
         "order_count": sum(states.values()),
         "moments": [Moment(at, words(visitor.language, command), actor, note, "act") for at, command, _, actor, note in acts],
         "decision_forms": {

@@ -1,9 +1,11 @@
 """Dated rules: every fee, tax and duty with its dates and source, and what differs between two days."""
 
+import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
+import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
@@ -14,13 +16,16 @@ from entrepot.customs.rate_rows import read_duty_rows
 from entrepot.settlement.rate_rows import read_rule_rows
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
-from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row, View
 from entrepot.surfaces.web.operator.rows import Texts, answer_rows
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import words
 
 KINDS: Final = (("fee", mark("Fees")), ("tax_rate", mark("Tax rates")), ("tax_rule", mark("Tax rules")), ("duty", mark("Duty rates")))
 _TOLD: Final = 160
+_CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
+_NOTHING: Final = "\u2013"
 _CHANGES: Final = 200
 LIST: Final = Listing(
     "rules",
@@ -103,7 +108,7 @@ async def show_rules(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
             {
                 "key": Cell(one.key),
                 "kind": Cell(one.kind),
-                "told": Cell(one.told if len(one.told) <= _TOLD else one.told[:_TOLD] + "…"),
+                "told": Cell(_shortened(says(visitor.language, one.told))),
                 "from": Cell(one.effective_from),
                 "to": Cell(one.effective_to),
                 "confidence": Cell(one.confidence),
@@ -130,7 +135,10 @@ async def show_changes(
     async with house.database.reading() as conn:
         today = (await business_now(conn)).date()
     before, after = (_day(text) if text else today for text in (first, last))
-    changes = changes_between(await _rules(house), before, after)
+    changes = [
+        Change(one.kind, one.key, says(visitor.language, one.before), says(visitor.language, one.after))
+        for one in changes_between(await _rules(house), before, after)
+    ]
     values: dict[str, object] = {"before": before, "after": after, "changes": changes[:_CHANGES], "count": len(changes), "kinds": dict(KINDS)}
     return page("operator/rules_diff.html", visitor, values)
 
@@ -153,3 +161,35 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise NotADayError("day", text, "Write it as 2026-09-01.") from None
+
+
+def says(language: Language, told: str) -> str:
+    """Return what a rule says, its codes in words and what is nested in it spread out; numbers and currencies stay."""
+    return "; ".join(" · ".join(_parts(language, part)) for part in told.split("; ")) if told else ""
+
+
+def _parts(language: Language, told: str) -> list[str]:
+    head, brace, rest = told.partition("{")
+    parts = [words(language, part) if _CODE.fullmatch(part) else part for part in head.split()]
+    parts = [head.strip()] if head.strip().endswith("%") else parts
+    if not brace:
+        return parts
+    try:
+        terms = msgspec.json.decode(f"{{{rest}", type=dict[str, object])
+    except msgspec.DecodeError:
+        return [*parts, brace + rest]
+    return [*parts, *(f"{words(language, name)}: {_spread(language, value)}" for name, value in terms.items())]
+
+
+def _spread(language: Language, value: object) -> str:
+    """Return a value of a rule in one line."""
+    if isinstance(value, list):
+        inner = cast("list[object]", value)
+        return (", " if any(isinstance(one, list) for one in inner) else " ").join(_spread(language, one) for one in inner)
+    if isinstance(value, dict):
+        return ", ".join(f"{words(language, name)} {_spread(language, one)}" for name, one in cast("dict[str, object]", value).items())
+    return _NOTHING if value is None else words(language, value) if isinstance(value, str) and _CODE.fullmatch(value) else str(value)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _TOLD else text[:_TOLD] + "…"

@@ -108,7 +108,7 @@ def read_id(form: Mapping[str, str], field: str) -> uuid.UUID:
 def _units(text: str) -> int:
     units = parse_whole(text)
     if units > UNITS_PER_LINE:
-        raise TooManyUnitsError("quantity", units, f"Order at most {UNITS_PER_LINE} at a time.")
+        raise TooManyUnitsError("quantity", units, "Order at most %(most)s at a time.", most=UNITS_PER_LINE)
     return units
 
 

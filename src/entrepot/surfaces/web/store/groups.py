@@ -18,7 +18,7 @@ from entrepot.orders.basket import BasketLine
 from entrepot.parties.store import read_merchants
 from entrepot.settlement.tax import TaxParty
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.quotes import Quote, at_door_minor, order_within, quote_of, quote_request
+from entrepot.surfaces.web.quotes import Quote, at_door_minor, minutes_left, quote_of, quote_request
 from entrepot.surfaces.web.storefront import badge_of
 
 _COLLECTORS: Mapping[TaxParty, str] = {
@@ -69,7 +69,7 @@ class Delivery(Struct, frozen=True):
     crosses_border: bool
     from_on: date
     to_on: date
-    order_within: str
+    minutes_left: int
     freight_minor: int
     levies: tuple[Levy, ...]
 
@@ -159,7 +159,7 @@ def _delivery(
         outside.reference.network.crosses_border(consignment.place.place_code, plan.request.to_country_code),
         consignment.window.from_on,
         consignment.window.to_on,
-        order_within(consignment.place, now),
+        minutes_left(consignment.place, now),
         sum(line.freight_minor for line in first),
         tuple(_levies(first, marketplace)),
     )

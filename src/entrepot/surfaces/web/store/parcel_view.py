@@ -13,7 +13,7 @@ from entrepot.freight.model import ParcelState, TrackingState
 from entrepot.freight.read import Consignment, ParcelTimeline, TimelineEvent
 from entrepot.sourcing.points import country_points
 from entrepot.surfaces.web.languages import Language, mark
-from entrepot.surfaces.web.words import country, words
+from entrepot.surfaces.web.words import country, named, words
 
 _MICRO: Final = 1_000_000
 _CROSSING: Final = mark("Customs")
@@ -197,7 +197,7 @@ def _way(
     is_seen = last is not None and state is not ParcelState.DELIVERED
     seen = language.gettext("Last scan: %(scan)s", scan=words(language, last.code)) if last is not None else ""
     points: list[Point] = [
-        ("start", place.name, *start, "parcel" if is_seen and not is_near else "place", seen if is_seen and not is_near else ""),
+        ("start", named(language, place.name), *start, "parcel" if is_seen and not is_near else "place", seen if is_seen and not is_near else ""),
         ("door", country(language, consignment.to_country_code), *goal, "parcel" if is_seen and is_near else "door", seen if is_near else ""),
     ]
     way = "done" if state is ParcelState.DELIVERED else "open" if state in {None, ParcelState.LABELLED} else "now"

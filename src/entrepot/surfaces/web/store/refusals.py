@@ -5,6 +5,7 @@ from typing import Final
 
 from entrepot.base.errors import EntrepotError
 from entrepot.surfaces.web.languages import Language, mark
+from entrepot.surfaces.web.words import told
 
 _TOLD: Final[Mapping[str, tuple[str, str]]] = {
     "not_enough_units": (mark("Fewer of this can be delivered to you than you ask for."), mark("Choose fewer, or another offer.")),
@@ -24,5 +25,7 @@ _TOLD: Final[Mapping[str, tuple[str, str]]] = {
 
 def explain(language: Language, error: EntrepotError) -> str:
     """Return what an error means for a shopper and what to do about it; an error that shoppers rarely meet speaks for itself."""
-    title, remedy = _TOLD.get(error.code, (error.title, error.remedy))
-    return f"{language.gettext(title)} {language.gettext(remedy)}"
+    if error.code not in _TOLD:
+        return told(language, error)
+    cause, remedy = _TOLD[error.code]
+    return language.gettext("%(cause)s %(remedy)s", cause=language.gettext(cause), remedy=language.gettext(remedy))

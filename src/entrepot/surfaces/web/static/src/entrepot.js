@@ -1,5 +1,6 @@
 // What every page loads. A part takes an element and brings it to life; charts and the map are loaded only by pages that hold one.
 import "htmx.org";
+import { standAsCards } from "./parts/cards.js";
 import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
 import { chooseWhole, focusErrors, sendOnChange, takeFocus } from "./parts/forms.js";
@@ -9,6 +10,7 @@ import { watchNetwork } from "./parts/network.js";
 import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
 import { announce, toggleSounds } from "./parts/said.js";
+import { letKeysScroll } from "./parts/scroll.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
 import { showTime } from "./parts/times.js";
@@ -19,6 +21,8 @@ const PARTS = [
   ["time[data-local]", showTime],
   ["[data-feed]", follow],
   ["[data-listing]", startList],
+  [".scroll > .table", standAsCards],
+  [".scroll", letKeysScroll],
   ["[data-network]", watchNetwork],
   ["[data-facets]", foldFacets],
   ["[data-tabs]", startTabs],

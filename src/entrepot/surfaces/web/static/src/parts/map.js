@@ -45,8 +45,18 @@ function frameOf(points) {
   return east - west > 220 ? WHOLE : [[Math.max(west, -180), Math.min(north, 83)], [Math.min(east, 190), Math.max(south, -56)]];
 }
 
-function optionOf(figure, ink) {
+// A label stands on the side away from the nearest other point, so that two places close to each other are both read.
+function sideOf(point, points) {
+  const away = (one) => [one.at[0] - point.at[0], one.at[1] - point.at[1]];
+  const near = points.filter((one) => one !== point).map(away).sort((a, b) => Math.hypot(...a) - Math.hypot(...b))[0];
+  if (!near) return "right";
+  const [east, north] = near;
+  return Math.abs(east) >= Math.abs(north) ? (east > 0 ? "left" : "right") : north > 0 ? "bottom" : "top";
+}
+
+function optionOf(figure, ink, width) {
   const points = pointsOf(figure);
+  const all = [...points.values()];
   const arcs = [...figure.querySelectorAll("[data-arc-from]")].map(({ dataset }) => ({
     coords: [points.get(dataset.arcFrom).at, points.get(dataset.arcTo).at],
     lineStyle: { color: { open: ink.soft, late: ink.warning }[dataset.arcState] ?? ink.brand, width: Number(dataset.arcWidth ?? (dataset.arcState === "now" ? 3 : 2)), type: dataset.arcState === "open" ? "dashed" : "solid", curveness: 0.2, opacity: 1 },
@@ -54,17 +64,17 @@ function optionOf(figure, ink) {
   const fill = { place: ink.brand, parcel: ink.warning, held: ink.warning, door: ink.ink };
   return {
     tooltip: { renderMode: "richText", backgroundColor: ink.paper, borderColor: ink.line, textStyle: { color: ink.ink, fontSize: 12 } },
-    geo: { map: "world", boundingCoords: frameOf([...points.values()]), silent: true, itemStyle: { areaColor: ink.land, borderColor: ink.paper, borderWidth: 0.6 }, left: 0, right: 0, top: 0, bottom: 0, roam: false },
+    geo: { map: "world", boundingCoords: frameOf(all), silent: true, itemStyle: { areaColor: ink.land, borderColor: ink.paper, borderWidth: 0.6 }, left: 0, right: 0, top: 0, bottom: 0, roam: false },
     series: [
       { type: "lines", coordinateSystem: "geo", silent: true, data: arcs },
       {
         type: "scatter",
         coordinateSystem: "geo",
         symbolSize: (_, { data }) => data.size,
-        label: { show: true, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, textBorderColor: ink.paper, textBorderWidth: 3 },
-        labelLayout: { hideOverlap: true },
+        label: { show: true, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, lineHeight: 15, width: Math.max(130, width * 0.3), overflow: "break", textBorderColor: ink.paper, textBorderWidth: 3 },
+        labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
         tooltip: { formatter: ({ name, data }) => (data.figure ? `${name}: ${data.figure}` : name) },
-        data: [...points.values()].map((one) => ({ name: one.label, value: one.at, figure: one.figure, size: one.size, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
+        data: all.map((one) => ({ name: one.label, label: { position: sideOf(one, all) }, value: one.at, figure: one.figure, size: one.size, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
       },
     ],
   };
@@ -73,7 +83,7 @@ function optionOf(figure, ink) {
 export function drawMap(figure) {
   if (!figure.isConnected) return;
   const chart = init(figure.querySelector(".chart-canvas"), null, { renderer: "canvas" });
-  const draw = () => chart.setOption(optionOf(figure, colours()), true);
+  const draw = () => chart.setOption(optionOf(figure, colours(), chart.getWidth()), true);
   draw();
   figure.dataset.drawn = "yes";
   redrawOnChange(figure, chart, draw);
