@@ -22,7 +22,7 @@ from typing import Final
 from psycopg import AsyncConnection
 
 from benchmarks import ground
-from benchmarks.crowd_rows import COPIES, DEEP, GOODS, LISTED, PERSONS, STATEMENTS, SUBJECTS, copy_rows
+from benchmarks.crowd_rows import ADDED, ADDED_AFTER, COPIES, DEEP, GOODS, LISTED, PERSONS, STATEMENTS, SUBJECTS, copy_rows
 from benchmarks.ground import Size, fill_world
 from entrepot.base.batching import BATCH_LIMIT
 from entrepot.base.clock_store import advance_business_now
@@ -83,6 +83,8 @@ async def fill_crowd(url: str, keyring: Keyring, size: CrowdSize) -> None:
         await _prepare(conn, size, world.persons, now, until)
         indexes = await _take_indexes(conn)
     await _in_lanes(url, [copy_rows(all_tables().tables[name]) for name in (*LISTED, *DEEP)])
+    await _in_lanes(url, ADDED)
+    await _in_lanes(url, ADDED_AFTER)
     _say(began_s, f"{size.orders:,} orders")
     await _in_lanes(url, indexes)
     _say(began_s, "indexes")

@@ -166,13 +166,60 @@ STATEMENTS: Final = (
     insert into payout (merchant_id, payout_id, statement_id, amount_minor, currency, paid_minor, paid_currency, spread_minor, rate, rate_id, state,
                         bank_reference, failure, attempt_count, requested_at, changed_at)
     select s.merchant_id, md5('payout ' || s.statement_id)::uuid, s.statement_id, s.closing_minor, s.currency, s.closing_minor, s.currency, 0, 1,
-           'none', case when n.no %% 97 = 0 then 'failed' else 'paid' end, 'BANK-' || n.no, case when n.no %% 97 = 0 then 'Account closed.' else '' end,
+           'none', case when n.no %% 97 = 0 then 'failed' else 'sent' end, 'BANK-' || n.no, case when n.no %% 97 = 0 then 'Account closed.' else '' end,
            1, s.closed_at, s.closed_at + interval '1 day'
     from statement s cross join lateral (select abs(hashtext(s.statement_id::text)) as no) n
     where s.closing_minor > 0 and not exists (select from payout p where p.statement_id = s.statement_id)
     """,
 )
 """Two and more years of settlements of every merchant, before the world began."""
+
+ADDED: Final = (
+    """
+    insert into invoice (merchant_id, invoice_id, series_code, number, state, kind, cause_id, tax_country, net_minor, tax_minor, gross_minor,
+                         currency, lines, issued_at, numbered_at)
+    select merchant_id, md5('invoice ' || order_id)::uuid, 'CROWD', row_number() over (partition by merchant_id order by placed_at, order_id),
+           'numbered', 'sale', order_id, to_country_code, total_minor - total_minor / 6, total_minor / 6, total_minor, currency,
+           jsonb_build_array(jsonb_build_object('order', number, 'gross_minor', total_minor)), placed_at, placed_at
+    from customer_order where state in ('delivered', 'settled')
+    """,
+    """
+    insert into thread (merchant_id, thread_id, order_id, topic_code, opened_at)
+    select merchant_id, md5('thread ' || order_id)::uuid, order_id, 'order', placed_at + interval '2 days' from customer_order o
+    where hashtext(order_id::text) % 25 = 0 and not exists (select from thread t where t.merchant_id = o.merchant_id and t.order_id = o.order_id)
+    """,
+    """
+    update fulfilment_order set state = case when hashtext(fulfilment_order_id::text) % 2 = 0 then 'picked' else 'packed' end,
+        picking_at = queued_at, picked_at = queued_at, packed_at = case when hashtext(fulfilment_order_id::text) % 2 = 0 then null else queued_at end
+    where state = 'queued' and hashtext(order_id::text) % 3 = 0
+    """,
+)
+"""What the world does not write, or writes for few orders: invoices, talks, and work that stands half done on the floor."""
+ADDED_AFTER: Final = (
+    """
+    insert into invoice (merchant_id, invoice_id, series_code, number, state, kind, cause_id, recipient_id, tax_country, net_minor, tax_minor,
+                         gross_minor, currency, lines, issued_at, numbered_at)
+    select e.entity_merchant_id, md5('fees ' || s.statement_id)::uuid, 'FEES', row_number() over (order by s.closed_at, s.statement_id), 'numbered',
+           'fees', s.statement_id, s.merchant_id, 'GB', s.closing_minor / 10, 0, s.closing_minor / 10, s.currency,
+           jsonb_build_array(jsonb_build_object('statement', s.period_from)), s.closed_at, s.closed_at
+    from statement s cross join (select entity_merchant_id from role_holder order by 1 limit 1) e where s.state = 'closed'
+    """,
+    """
+    insert into message (merchant_id, thread_id, message_id, author_role, text, at, needs_answer)
+    select t.merchant_id, t.thread_id, md5(t.thread_id::text || m.no)::uuid, case m.no when 2 then 'merchant' else 'buyer' end,
+           (array['Where is my order? It should have come by now.', 'It is on its way; the carrier has it since yesterday.',
+                  'Thank you. Could you tell me once more what to do if nobody is at home?'])[m.no],
+           t.opened_at + interval '5 hours' * m.no, m.no <> 2
+    from thread t cross join generate_series(1, 3) as m(no)
+    where m.no < 3 or (hashtext(t.thread_id::text) % 3 = 0 and t.opened_at > (select max(opened_at) from thread) - interval '20 days')
+    """,
+    """
+    update fulfilment_line l set picked = quantity from fulfilment_order f
+    where f.merchant_id = l.merchant_id and f.fulfilment_order_id = l.fulfilment_order_id and f.state in ('picked', 'packed') and l.picked = 0
+      and l.short = 0 and l.cancelled = 0
+    """,
+)
+"""What hangs on those."""
 
 
 def copy_rows(table: Table) -> str:

@@ -10,12 +10,12 @@ _OWN_ORDER: Final = (
 _BOUGHT: Final = "select merchant_id, order_id from customer_order where person_id = %(person)s and state = '{}' order by placed_at desc limit 1"
 _WORK: Final = """
     select f.merchant_id, f.fulfilment_order_id as work_id from fulfilment_order f
-    where f.place_code = 'US-ONT1' and f.state = '{}' order by f.ship_by_at limit 1
+    where f.place_code = 'GB-LTN1' and f.state = '{}' order by f.ship_by_at limit 1
 """
 _LABELLED: Final = """
     select p.merchant_id, p.parcel_id from parcel p join consignment c using (merchant_id, consignment_id)
     join label l on l.merchant_id = p.merchant_id and l.parcel_id = p.parcel_id
-    where c.place_code = 'US-ONT1' order by p.labelled_at desc limit 1
+    where c.place_code = 'GB-LTN1' order by p.labelled_at desc limit 1
 """
 _POSTING: Final = """
     select p.merchant_id, p.posting_id from money_posting p where p.merchant_id = %(merchant)s and p.phase = 'posted' order by p.at desc limit 1
@@ -23,8 +23,8 @@ _POSTING: Final = """
 
 LINKED: Final[Mapping[str, str]] = {
     "account": "select 'psp' as account",
-    "carrier": "select c.carrier_code as carrier from parcel p join consignment c using (merchant_id, consignment_id) where c.place_code = 'US-ONT1' limit 1",
-    "carrier_code": "select c.carrier_code from parcel p join consignment c using (merchant_id, consignment_id) where c.place_code = 'US-ONT1' limit 1",
+    "carrier": "select c.carrier_code as carrier from parcel p join consignment c using (merchant_id, consignment_id) where c.place_code = 'GB-LTN1' limit 1",
+    "carrier_code": "select c.carrier_code from parcel p join consignment c using (merchant_id, consignment_id) where c.place_code = 'GB-LTN1' limit 1",
     "checkout_id": "select checkout_id from checkout where person_id = %(person)s order by placed_at desc limit 1",
     "consignment_id": """
         select c.consignment_id from consignment c where c.merchant_id = %(merchant)s and c.state in ('released', 'planned') and c.doer = 'merchant'
@@ -35,7 +35,7 @@ LINKED: Final[Mapping[str, str]] = {
     "event": "",
     "fee_no": "select cause_id, line_no, event, fee_no from fee_line where merchant_id = %(merchant)s order by charged_at desc limit 1",
     "invoice_id": "select invoice_id from invoice where merchant_id = %(merchant)s order by issued_at desc limit 1",
-    "manifest_id": "select manifest_id from manifest where place_code = 'US-ONT1' order by opened_at desc limit 1",
+    "manifest_id": "select manifest_id from manifest where place_code = 'GB-LTN1' order by opened_at desc limit 1",
     "merchant_id": "select %(merchant)s::uuid as merchant_id",
     "name": "select 'entrepot.css' as name",
     "offer_id": "select merchant_id, offer_id from offer where marketplace_code = 'GB' and state = 'live' limit 1",
@@ -43,8 +43,8 @@ LINKED: Final[Mapping[str, str]] = {
     "parcel_id": _LABELLED,
     "path": "select 'entrepot.css' as path",
     "person_id": "select %(person)s::uuid as person_id",
-    "place_code": "select 'US-ONT1' as place_code",
-    "plan_id": "select merchant_id, plan_id from inbound_plan where place_code = 'US-ONT1' order by announced_at desc limit 1",
+    "place_code": "select 'GB-LTN1' as place_code",
+    "plan_id": "select merchant_id, plan_id from inbound_plan where place_code = 'GB-LTN1' order by announced_at desc limit 1",
     "posting_id": _POSTING,
     "product_id": """
         select o.marketplace_code as store, i.product_id from offer o join stock_item i using (merchant_id, stock_item_id)
@@ -67,7 +67,7 @@ SAMPLES: Final[Mapping[tuple[str, str], str]] = {
     ("/orders/{merchant_id}/{order_id}/return", "buyer-gb"): _BOUGHT.format("delivered"),
     ("/floor/pack/{merchant_id}/{work_id}", ""): _WORK.format("picked"),
     ("/floor/returns/{merchant_id}/{rma_id}", ""): """
-        select merchant_id, rma_id from return_request where place_code = 'US-ONT1' order by asked_at desc limit 1
+        select merchant_id, rma_id from return_request where place_code = 'GB-LTN1' order by asked_at desc limit 1
     """,
     ("/operator/corrections/new/{merchant_id}/{posting_id}", ""): _POSTING,
 }

@@ -42,11 +42,11 @@ class Happening(Struct, frozen=True):
 async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[str]:
     """Show the house at a glance."""
     async with house.database.reading() as conn:
-        counts = await count_orders(conn)
-        due = await count_due(conn)
+        counts = await house.tallies.read("orders", lambda: count_orders(conn))
+        due = await house.tallies.read("due", lambda: count_due(conn))
         now = await business_now(conn)
         facts = await _happenings(conn, await read_latest_facts(conn, _FEED_ROWS))
-        units = dict(await read_units(conn))
+        units = dict(await house.tallies.read("units", lambda: read_units(conn)))
         held = [(account, currency, -posted) for account, currency, posted, _ in await read_totals(conn) if account in {"mer", "rsv"}]
     values: dict[str, object] = {
         "states": [str(state) for state in OrderState],
