@@ -218,6 +218,12 @@ ADDED_AFTER: Final = (
     where f.merchant_id = l.merchant_id and f.fulfilment_order_id = l.fulfilment_order_id and f.state in ('picked', 'packed') and l.picked = 0
       and l.short = 0 and l.cancelled = 0
     """,
+    """
+    insert into money_correction (merchant_id, correction_id, corrects_id, reason, account_codes, currencies, amounts_minor, state, proposed_by, proposed_at)
+    select p.merchant_id, md5('correction ' || p.posting_id)::uuid, p.posting_id, 'The buyer was charged twice for freight.', array['mer', 'psp'],
+           array['GBP', 'GBP'], array[100, -100], 'proposed', s.staff_id, p.at
+    from (select * from money_posting where phase = 'posted' order by at desc limit 300) p cross join (select staff_id from staff where login = 'finance') s
+    """,
 )
 """What hangs on those."""
 

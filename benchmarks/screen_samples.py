@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+PLACE: Final = "GB-LTN1"
+"""Where the clerk works."""
 _ORDER: Final = "select merchant_id, order_id from customer_order where state = 'delivered' order by placed_at desc limit 1"
 _OWN_ORDER: Final = (
     "select merchant_id, order_id from customer_order where merchant_id = %(merchant)s and state = 'delivered' order by placed_at desc limit 1"

@@ -29,7 +29,7 @@ from tests.factories.browser import chromium, opened_browser, sign_in, watch_con
 from benchmarks.crowd import FULL, GREATEST, REGULAR, CrowdSize, fill_directory
 from benchmarks.figures import Figures
 from benchmarks.processes import Running, running
-from benchmarks.screen_samples import LINKED, NEEDED, SAMPLES
+from benchmarks.screen_samples import LINKED, NEEDED, PLACE, SAMPLES
 from entrepot.bootstrap.application import create_app
 from entrepot.bootstrap.postgres import Durability, open_cluster
 from entrepot.bootstrap.processes import LOOPBACK
@@ -266,8 +266,9 @@ def _open(page: Page, address: str, seen: Seen) -> None:
 
 
 def _sign_on(page: Page, base: str) -> None:
-    """Sign on to the first place where the clerk works."""
+    """Sign on at the place whose work the samples are."""
     page.goto(f"{base}/floor/sign-on")
+    page.locator(f"main input[name=place][value={PLACE}]").check(force=True)
     page.locator("main form button[type=submit]").first.click()
     page.wait_for_load_state("load")
 
