@@ -67,6 +67,10 @@ SAMPLES: Final[Mapping[tuple[str, str], str]] = {
     ("/orders/{merchant_id}/{order_id}", "buyer-gb"): _BOUGHT.format("delivered"),
     ("/orders/{merchant_id}/{order_id}/cancel", "buyer-gb"): _BOUGHT.format("in_work"),
     ("/orders/{merchant_id}/{order_id}/return", "buyer-gb"): _BOUGHT.format("delivered"),
+    ("/checkout", ""): """
+        select o.merchant_id, o.offer_id from offer o join stock_availability a using (merchant_id, stock_item_id)
+        where o.marketplace_code = 'GB' and o.state = 'live' and a.place_code = 'GB-LTN1' and a.on_hand - a.reserved > 20 limit 1
+    """,
     ("/floor/pack/{merchant_id}/{work_id}", ""): _WORK.format("picked"),
     ("/floor/returns/{merchant_id}/{rma_id}", ""): """
         select merchant_id, rma_id from return_request where place_code = 'GB-LTN1' order by asked_at desc limit 1
@@ -79,6 +83,7 @@ NEEDED: Final[Mapping[str, str]] = {
     "/merchant/money/statements/{statement_id}/line": "?kind={kind}&code={code}",
     "/search": "?q=E4492",
     "/operator/rules/diff": "",
-    "/new-password": "?token=none",
+    "/new-password": "?token=TOKEN",
+    "/checkout": "?store=GB&merchant={merchant_id}&offer={offer_id}",
 }
 """What an address needs behind the question mark."""

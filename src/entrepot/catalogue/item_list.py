@@ -17,14 +17,16 @@ class ItemName(Struct, frozen=True):
     title: str
 
 
+TITLE: Final = "title"
 _TITLE: Final = """
     left join lateral (
         select x.title from product_text x where x.product_id = i.product_id order by x.language <> 'en', x.language limit 1) t on true
 """
 
 
-async def order_items(conn: Conn, merchant_id: uuid.UUID, text: str, *, by_title: bool) -> list[tuple[uuid.UUID, bool]]:
-    """Return the ids of all stock items of a merchant by SKU or by title, each with whether SKU or title holds a text (all do hold nothing)."""
+async def order_items(conn: Conn, merchant_id: uuid.UUID, text: str, sort_key: str) -> list[tuple[uuid.UUID, bool]]:
+    """Return the ids of all stock items of a merchant by SKU, or with the key `title` by title, each with whether SKU or title holds a text (all do hold nothing)."""
+    by_title = sort_key == TITLE
     needs_title = by_title or text
     rows = await fetch(
         conn,

@@ -64,7 +64,7 @@ class Proofs:
     async def latest(self, house: "House") -> Proof:
         """Return the latest proof if it is fresh, else prove again."""
         async with self._lock:
-            if self._latest is None or monotonic_s() - self._ended_s > _PROOF_FRESH_S:
+            if self._latest is None or monotonic_s() - self._ended_s > max(_PROOF_FRESH_S, _TALLY_KEPT * self._latest.elapsed_ms / 1000):
                 began_s = monotonic_s()
                 async with house.database.reading() as conn:
                     outside = await house.outside.current(conn, await business_now(conn))

@@ -18,7 +18,7 @@ from entrepot.books.stock.read import list_availability, list_moves
 from entrepot.books.stock.stock_list import StockAsk, StockRow, find_stock, list_stock_places
 from entrepot.books.stock.unit_statement import read_unit_statement
 from entrepot.books.stock.word import read_words
-from entrepot.catalogue.item_list import ItemName, find_item_id, name_items, order_items
+from entrepot.catalogue.item_list import TITLE, ItemName, find_item_id, name_items, order_items
 from entrepot.catalogue.model import UnknownStockItemError
 from entrepot.catalogue.store import read_stock_items
 from entrepot.flows.declare_stock import StockWord, WordAnswer, WordOutcome, declare_stock
@@ -81,7 +81,7 @@ async def show_own_stock(request: WebRequest, house: HouseDep, visitor: VisitorD
         chosen = ask.filters
         text, by_items = chosen.get("q", ""), ask.sort_key in {"sku", "item"}
         async with house.database.reading() as conn:
-            items = await order_items(conn, merchant_id, text, by_title=ask.sort_key == "item")
+            items = await order_items(conn, merchant_id, text, TITLE if ask.sort_key == "item" else "sku")
             wish = StockAsk(
                 merchant_id,
                 items,
