@@ -67,7 +67,7 @@ class CrowdSize:
 
 
 FULL: Final = CrowdSize(1_000_000, 30, ground.FULL)
-SMALL: Final = CrowdSize(2_000, 6, Size(3, 20, 100), shared_merchants=1, regular_shares=2)
+SMALL: Final = CrowdSize(1_000, 4, Size(3, 20, 100), shared_merchants=1, regular_shares=2)
 
 
 async def fill_crowd(url: str, keyring: Keyring, size: CrowdSize) -> None:

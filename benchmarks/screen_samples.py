@@ -83,7 +83,7 @@ NEEDED: Final[Mapping[str, str]] = {
     "/merchant/money/statements/{statement_id}/line": "?kind={kind}&code={code}",
     "/search": "?q=E4492",
     "/operator/rules/diff": "",
-    "/new-password": "?token=TOKEN",
+    "/new-password": "?link=TOKEN",
     "/checkout": "?store=GB&merchant={merchant_id}&offer={offer_id}",
 }
 """What an address needs behind the question mark."""

@@ -48,8 +48,6 @@ WIDTHS: Final = ((1440, 900), (390, 844))
 LCP_MS, CLS, INTERACTION_MS, LIST_MS = 1500, 0.1, 100, 1500
 TRIES: Final = 3
 NOBODY: Final = ""
-APART: Final = frozenset({"/operator/proof"})
-"""Parts that a page fetches after it is shown, and that take what the books take: this one proves every order there is."""
 LOGINS: Final[Mapping[StaffRole, str]] = {
     StaffRole.OPERATOR: "operator",
     StaffRole.MERCHANT_OWNER: "merchant",
@@ -127,7 +125,7 @@ def stops_of(app: Litestar, url: str, chosen: str) -> tuple[list[Stop], list[str
     token = asyncio.run(_reset_token(url))
     with psycopg.connect(url, row_factory=dict_row) as conn:
         for path, audience, is_stream in paths_of(app):
-            if is_stream or path in APART or chosen not in path:
+            if is_stream or chosen not in path:
                 continue
             for login in visitors_of(path, audience):
                 address = address_of(conn, path, login)

@@ -76,7 +76,7 @@ _ROWS: Final = """
         select stock_item_id, fits, position, coalesce(place_code, '') as place_code, coalesce(condition_code, 'sellable') as condition_code,
                coalesce(customs_status, 'free') as customs_status, coalesce(on_hand, 0) as on_hand, coalesce(reserved, 0) as reserved,
                coalesce(coming, 0) as coming
-        from item left join lying using (stock_item_id)
+        from item full join lying using (stock_item_id)  -- every item is listed; a full join is never a loop over all pairs
     ), judged as (
         select l.*, (fits or position(upper(%(text)s) in place_code) > 0) and (%(place)s = '' or place_code = %(place)s)
                and (%(standing)s = '' or (%(standing)s = 'some') = (on_hand > reserved)) as is_fitting

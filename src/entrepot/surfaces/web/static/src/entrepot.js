@@ -9,6 +9,7 @@ import { watchNetwork } from "./parts/network.js";
 import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
 import { announce, toggleSounds } from "./parts/said.js";
+import { reachScroller } from "./parts/scroll.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
 import { showTime } from "./parts/times.js";
@@ -21,6 +22,7 @@ const PARTS = [
   ["[data-listing]", startList],
   ["[data-network]", watchNetwork],
   ["[data-facets]", foldFacets],
+  [".scroll", reachScroller],
   ["[data-tabs]", startTabs],
   ["[data-toast]", showToast],
   ["[data-progress]", watchProgress],
