@@ -256,11 +256,16 @@ def _is_failure(failure: str | None) -> bool:
 
 
 def _open(page: Page, address: str, seen: Seen) -> None:
-    """Open a page, let it come to rest, press something, and note what the browser saw."""
+    """Open a page, let it come to rest, have it judged, press something, and note what the browser saw."""
     page.goto(address, wait_until="load")
     page.wait_for_timeout(250)
     told = page.evaluate("window.seen")
     seen.lcp_ms, seen.lcp_of = told["lcp"], told["what"]
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("tags => axe.run(document, { runOnly: tags })", TAGS)
+    seen.axe = [
+        f"{one['id']}: {node['html'][:120]}" for one in found["violations"] if one["impact"] in {"serious", "critical"} for node in one["nodes"]
+    ]
     for selector in _TARGETS:
         target = page.locator(f":is({selector}):visible").first
         if target.count():
@@ -270,11 +275,6 @@ def _open(page: Page, address: str, seen: Seen) -> None:
     page.wait_for_timeout(150)
     told = page.evaluate("window.seen")
     seen.cls, seen.interaction_ms = round(told["cls"], 4), max([0, *told["events"]])
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("tags => axe.run(document, { runOnly: tags })", TAGS)
-    seen.axe = [
-        f"{one['id']}: {node['html'][:120]}" for one in found["violations"] if one["impact"] in {"serious", "critical"} for node in one["nodes"]
-    ]
 
 
 def _sign_on(page: Page, base: str) -> None:
