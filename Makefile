@@ -1,5 +1,5 @@
 # setup: everything into .venv, node_modules and the bundles      run: setup, then Entrepot with its seeded world
-# test: setup, then all checks      accept: setup, then the figures (up to an hour)      bench: setup, then how fast orders are taken (half an hour)
+# test: setup, then all checks      accept: setup, then the figures (over an hour; one part: python -m benchmarks.accept --only screens)      bench: setup, then how fast orders are taken (half an hour)
 # soak-intake: setup, then orders under load while server, worker and database are killed 20 times each (a quarter of an hour; SOAK="--seed 3 --kills 5")
 # screenshots: setup, then pictures of the pages      looks: setup, then every page in every size, scheme and language (half an hour; LOOKS="--quick --only store")
 #     phrases: gathers the texts of the pages into the catalogues of each language

@@ -26,6 +26,7 @@ from tests.factories.second_count import FILE, WITHOUT_RULE, count_again
 from benchmarks.figures import VERDICT, Figures, add_laws
 from benchmarks.flash import measure_flash, measure_pages
 from benchmarks.quota import measure_quota
+from benchmarks.screens import measure_screens
 from entrepot.bootstrap.postgres import is_answering, socket_directory, socket_url
 from entrepot.bootstrap.running import current_database
 from entrepot.bootstrap.settings import read_settings
@@ -270,6 +271,7 @@ PARTS: tuple[tuple[str, Callable[[Figures], None]], ...] = (
     ("flash", measure_flash),
     ("quota", measure_quota),
     ("pages", measure_pages),
+    ("screens", measure_screens),
 )
 
 

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from entrepot.surfaces.web import house
+from entrepot.surfaces.web.house import Tallies
 from entrepot.surfaces.web.languages import language
 from entrepot.surfaces.web.listing import (
     Ask,
@@ -151,3 +153,45 @@ def test_csv_holds_all_pages_exact_values_and_no_formulas():
     assert lines[4] == "C,Paid,2026-09-08T05:00:00+00:00,3,700,JPY"
     assert lines[5:] == [""]
     assert csv_of("de", view="paid").splitlines()[0].endswith("Summe,Summe (Währung)")
+
+
+def test_a_list_that_stopped_counting_says_so_and_goes_on():
+    ask = read_ask(LIST, {"page": "3"})
+    counted = Shown(LIST, ask, Found(ROWS[:2], 4), ())
+    assert (counted.has_more, counted.counted) == (False, "")
+    uncounted = Shown(LIST, ask, Found(ROWS[:2], 4, has_uncounted=True), ())
+    assert (uncounted.has_more, uncounted.counted) == (True, "+")
+    assert not Shown(LIST, ask, Found(ROWS[:1], 4, has_uncounted=True), ()).has_more
+
+
+def test_csv_goes_on_behind_what_was_counted():
+    pages = {0: ROWS[:1] * 1000, 1000: ROWS[1:2] * 1000, 2000: ROWS[2:3]}
+
+    async def find(_ask, _limit, offset):
+        return Found(pages[offset], 1000, has_uncounted=True)
+
+    async def read():
+        return [line async for part in _csv(language("en"), LIST, read_ask(LIST, {}), find) for line in part.splitlines()]
+
+    assert len(asyncio.run(read())) == 1 + 2001
+
+
+def test_what_took_long_to_count_is_counted_once_for_a_while(monkeypatch):
+    clock, asked = [0.0], []
+    monkeypatch.setattr(house, "monotonic_s", lambda: clock[0])
+    tallies = Tallies()
+
+    def count(took_s):
+        async def counting():
+            asked.append(took_s)
+            clock[0] += took_s
+            return len(asked)
+
+        return asyncio.run(tallies.read(f"{took_s}", counting))
+
+    assert [count(0.01), count(0.01)] == [1, 2]
+    assert [count(2.0), count(2.0)] == [3, 3]
+    clock[0] += 39
+    assert count(2.0) == 3
+    clock[0] += 2
+    assert count(2.0) == 4

@@ -18,5 +18,13 @@ class Named(Struct, frozen=True):
     person_id: uuid.UUID | None = None
 
 
+def as_id(text: str) -> uuid.UUID | None:
+    """Return a text as an id, or None if it is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 MOST: Final = 50
 """How many records of one kind a name leads to at most."""

@@ -3,7 +3,7 @@
 import uuid
 
 from entrepot.aftersales.find import find_cases
-from entrepot.base.named import Named
+from entrepot.base.named import Named, as_id
 from entrepot.base.sql import Conn
 from entrepot.books.money.find import find_postings
 from entrepot.books.stock.find import find_moves
@@ -25,7 +25,7 @@ async def find_anything(conn: Conn, text: str) -> list[Named]:
     text = text.strip()
     if not text:
         return []
-    key = _as_id(text)
+    key = as_id(text)
     found = [
         *await find_orders(conn, text, key),
         *await find_parcels_named(conn, text, key),
@@ -48,11 +48,3 @@ async def _find_by_id(conn: Conn, key: uuid.UUID) -> list[Named]:
         *await find_plans(conn, key),
         *(Named(BUYER, one, one, str(one), person_id=one) for one in sorted(buyers)),
     ]
-
-
-def _as_id(text: str) -> uuid.UUID | None:
-    """Return a text as an id, or None if it is none."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

@@ -130,6 +130,7 @@ CUSTOMER_ORDER = declare_table(
     Index("customer_order_checkout_ix", "checkout_id"),
     Index("customer_order_person_ix", "person_id", "placed_at"),
     Index("customer_order_placed_ix", "placed_at"),
+    Index("customer_order_reference_ix", "reference", postgresql_where=text("reference <> ''")),
     fillfactor=80,
 )
 

@@ -34,6 +34,16 @@ async def read_merchants(conn: Conn, merchant_ids: Sequence[uuid.UUID]) -> dict[
     return {row[0]: Merchant(*row) for row in rows}
 
 
+async def order_merchants(conn: Conn, text: str) -> list[tuple[uuid.UUID, bool]]:
+    """Return the ids of all merchants and legal entities in order of their names, each with whether its name holds a text."""
+    rows = await fetch(
+        conn,
+        "select merchant_id, %(text)s <> '' and position(lower(%(text)s) in lower(name)) > 0 from merchant order by lower(name), merchant_id",
+        {"text": text},
+    )
+    return [(row[0], bool(row[1])) for row in rows]
+
+
 async def list_merchants(conn: Conn, kind: str) -> list[Merchant]:
     """Return all merchants of a kind, by code."""
     rows = await fetch(conn, f"select {_MERCHANT_COLUMNS} from merchant where kind = %(kind)s order by code", {"kind": kind})

@@ -293,5 +293,6 @@ INVOICE = declare_table(
     CheckConstraint("(state = 'numbered') = (number is not null)", name="number"),
     Index(None, "recipient_id"),
     Index(None, "merchant_id", "cause_id"),
+    Index("invoice_issued_ix", "issued_at", "invoice_id"),
 )
 """`recipient_id` is the merchant billed for fees, or nothing for a buyer, who is reached through the order."""

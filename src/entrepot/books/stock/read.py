@@ -159,16 +159,16 @@ async def read_sent(conn: Conn, merchant_ids: Sequence[uuid.UUID], cause_ids: Se
     return sent
 
 
-async def list_locations(conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid.UUID | None, limit: int) -> list[Held]:
+async def list_locations(conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid.UUID | None, limit: int, offset: int = 0) -> list[Held]:
     """Return what a merchant has where, sources and pseudo places included, of one stock item or of all, for the merchant's stock page."""
     rows = await fetch(
         conn,
         f"""
         select {_LOCATION}, l.balance from stock_location l
         where l.merchant_id = %(merchant)s and l.balance <> 0 and (%(item)s::uuid is null or l.stock_item_id = %(item)s)
-        order by l.stock_item_id, l.place_code, l.spot_code, l.lot_code, l.condition_code, l.customs_status, l.owner_id limit %(limit)s
+        order by l.stock_item_id, l.place_code, l.spot_code, l.lot_code, l.condition_code, l.customs_status, l.owner_id limit %(limit)s offset %(offset)s
         """,
-        {"merchant": merchant_id, "item": stock_item_id, "limit": limit},
+        {"merchant": merchant_id, "item": stock_item_id, "limit": limit, "offset": offset},
     )
     return [Held(Location(*row[:8]), int(row[8])) for row in rows]
 
@@ -187,16 +187,19 @@ async def list_bin_contents(conn: Conn, place_code: str, spot_code: str | None =
     return [Held(Location(*row[:8]), int(row[8])) for row in rows]
 
 
-async def list_availability(conn: Conn, merchant_id: uuid.UUID) -> list[Available]:
-    """Return what places hold and have promised of a merchant's stock items, empty ones left out."""
+async def list_availability(
+    conn: Conn, merchant_id: uuid.UUID, stock_item_id: uuid.UUID | None = None, limit: int | None = None, offset: int = 0
+) -> list[Available]:
+    """Return what places hold and have promised of a merchant's stock items, or of one, empty ones left out; all rows or a page of them."""
     rows = await fetch(
         conn,
         """
         select merchant_id, owner_id, stock_item_id, place_code, condition_code, customs_status, pool_code, on_hand, reserved
-        from stock_availability where merchant_id = %(merchant)s and (on_hand <> 0 or reserved <> 0)
-        order by stock_item_id, place_code, condition_code, customs_status, pool_code, owner_id
+        from stock_availability
+        where merchant_id = %(merchant)s and (%(item)s::uuid is null or stock_item_id = %(item)s) and (on_hand <> 0 or reserved <> 0)
+        order by stock_item_id, place_code, condition_code, customs_status, pool_code, owner_id limit %(limit)s offset %(offset)s
         """,
-        {"merchant": merchant_id},
+        {"merchant": merchant_id, "item": stock_item_id, "limit": limit, "offset": offset},
     )
     return [Available(StockKey(*row[:7]), int(row[7]), int(row[8])) for row in rows]
 

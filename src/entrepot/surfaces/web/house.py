@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -64,7 +64,7 @@ class Proofs:
     async def latest(self, house: "House") -> Proof:
         """Return the latest proof if it is fresh, else prove again."""
         async with self._lock:
-            if self._latest is None or monotonic_s() - self._ended_s > _PROOF_FRESH_S:
+            if self._latest is None or monotonic_s() - self._ended_s > max(_PROOF_FRESH_S, _TALLY_KEPT * self._latest.elapsed_ms / 1000):
                 began_s = monotonic_s()
                 async with house.database.reading() as conn:
                     outside = await house.outside.current(conn, await business_now(conn))
@@ -72,6 +72,36 @@ class Proofs:
                 self._ended_s = monotonic_s()
                 self._latest = Proof(tuple(laws), RealClock().now(), int((self._ended_s - began_s) * 1000))
             return self._latest
+
+
+_TALLY_QUICK_S: Final = 0.05
+"""What takes less is asked anew each time."""
+_TALLY_KEPT: Final = 20
+"""A tally is kept for so many times as long as it took."""
+
+Tally = tuple[float, float, object]
+"""When it was ready, how long it took, and what came out."""
+
+
+class Tallies:
+    """Counts over the whole house: in a small house always fresh, in a big one kept for a while, so that looking costs it a twentieth at most.
+
+    However many ask at once, one question runs, and its answer is everybody's.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tally] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def read(self, name: str, count: Callable[[], Awaitable[Result]]) -> Result:
+        """Return what `count` counts, or what it counted lately under this name."""
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            ready_s, took_s, result = self._kept.get(name, (0.0, 0.0, None))
+            if took_s < _TALLY_QUICK_S or monotonic_s() - ready_s > took_s * _TALLY_KEPT:
+                began_s = monotonic_s()
+                result = await count()
+                self._kept[name] = (monotonic_s(), monotonic_s() - began_s, result)
+            return cast("Result", result)
 
 
 class House(Struct, frozen=True):
@@ -85,6 +115,7 @@ class House(Struct, frozen=True):
     mailer: Mailer = field(default_factory=LogMailer)
     public_url: str = ""
     has_world: bool = False
+    tallies: Tallies = field(default_factory=Tallies)
 
 
 HouseDep = NamedDependency[SkipValidation[House]]

@@ -155,6 +155,8 @@ class Found(Struct, frozen=True):
     count: int
     sums: Mapping[str, Sequence[tuple[str, int]]] = {}
     view_counts: Mapping[str, int] = {}
+    has_uncounted: bool = False
+    """Whether there are more rows than were counted."""
 
 
 class Find(Protocol):
@@ -186,7 +188,14 @@ class Shown(Struct, frozen=True):
     @property
     def has_more(self) -> bool:
         """Whether a next page exists."""
+        if self.found.has_uncounted and len(self.found.rows) == self.listing.page_rows:
+            return True
         return self.first_no + len(self.found.rows) - 1 < self.found.count
+
+    @property
+    def counted(self) -> str:
+        """What follows the count where there are more rows than were counted."""
+        return "+" if self.found.has_uncounted else ""
 
     @property
     def is_narrowed(self) -> bool:
@@ -341,7 +350,7 @@ async def _csv(language: Language, listing: Listing, ask: Ask, find: Find) -> As
     for offset in range(0, _CSV_MOST, _CSV_CHUNK):
         found = await find(ask, _CSV_CHUNK, offset)
         yield "".join(_line([text for one in columns for text in _texts(language, one, row.cells.get(one.key))]) for row in found.rows)
-        if offset + len(found.rows) >= found.count or not found.rows:
+        if len(found.rows) < _CSV_CHUNK or (offset + len(found.rows) >= found.count and not found.has_uncounted):
             return
 
 

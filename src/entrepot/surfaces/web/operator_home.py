@@ -24,6 +24,8 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language
 from entrepot.surfaces.web.render import fill, page
 
+PROVEN_AT_ONCE: Final = 50_000
+"""Orders up to which the books are proven for a page; to prove more takes a process of its own for minutes."""
 _FEED_ROWS: Final = 12
 _FEED_READ: Final = 60
 _FEED_PAUSE_S: Final = 1.0
@@ -42,11 +44,11 @@ class Happening(Struct, frozen=True):
 async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[str]:
     """Show the house at a glance."""
     async with house.database.reading() as conn:
-        counts = await count_orders(conn)
-        due = await count_due(conn)
+        counts = await house.tallies.read("orders", lambda: count_orders(conn))
+        due = await house.tallies.read("due", lambda: count_due(conn))
         now = await business_now(conn)
         facts = await _happenings(conn, await read_latest_facts(conn, _FEED_ROWS))
-        units = dict(await read_units(conn))
+        units = dict(await house.tallies.read("units", lambda: read_units(conn)))
         held = [(account, currency, -posted) for account, currency, posted, _ in await read_totals(conn) if account in {"mer", "rsv"}]
     values: dict[str, object] = {
         "states": [str(state) for state in OrderState],
@@ -65,8 +67,11 @@ async def show_operator_home(house: HouseDep, visitor: VisitorDep) -> Response[s
 
 @get("/operator/proof", opt=open_to(HOUSE))
 async def show_proof(house: HouseDep, visitor: VisitorDep) -> Response[str]:
-    """Prove the books and show the outcome: a part of the operator's page, because it takes a while in a big house."""
-    proof = await house.proofs.latest(house)
+    """Prove the books and show the outcome: a part of the operator's page, because it takes a while; a big house is not proven for a page."""
+    async with house.database.reading() as conn:
+        counts = await house.tallies.read("orders", lambda: count_orders(conn))
+    is_small = sum(count for _, _, count in counts) <= PROVEN_AT_ONCE
+    proof = await house.proofs.latest(house) if is_small else None
     return Response(fill("parts/proof.html", visitor.language, proof=proof), media_type="text/html")
 
 

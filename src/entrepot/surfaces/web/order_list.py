@@ -44,7 +44,7 @@ async def show_orders(
         house.registry.plan(model)
     async with house.database.reading() as conn:
         rows = await list_orders(conn, member.merchant_id, in_state or None, PAGE_ROWS + 1, (page_no - 1) * PAGE_ROWS, model or None)
-        counts = await count_states(conn, member.merchant_id, model or None)
+        counts = await house.tallies.read(f"states {member.merchant_id} {model}", lambda: count_states(conn, member.merchant_id, model or None))
         names = {one.merchant_id: one.name for one in await list_merchants(conn, MerchantKind.MERCHANT)} if visitor.sees_house else {}
     titles = {plan.model_code: visitor.language.gettext(plan.model.title) for plan in house.registry.plans()}
     shown = rows[:PAGE_ROWS]

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
-from msgspec import Struct
 
 from entrepot.base.sql import Conn
 from entrepot.books.stock.read import Held, list_availability, list_locations, list_moves
+from entrepot.books.stock.stock_list import sum_availability
+from entrepot.catalogue.item_list import ItemName, find_item_id, list_skus, name_items
 from entrepot.catalogue.model import UnknownStockItemError
-from entrepot.catalogue.store import list_stock_items, read_texts
 from entrepot.parties.model import Merchant, MerchantKind, UnknownMerchantError
 from entrepot.parties.store import list_merchants
 from entrepot.surfaces.web.access import HOUSE, MERCHANTS, Visitor, VisitorDep, open_to
@@ -22,15 +22,9 @@ from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import page
 
 _ROWS: Final = 100
-_MOST_LOCATIONS: Final = 2000
+_MOST_SKUS: Final = 500
+"""How many SKUs the field offers; others are typed."""
 _VIEWS: Final = (("available", mark("Available")), ("balances", mark("Balances")), ("moves", mark("Moves")))
-
-
-class NamedItem(Struct, frozen=True):
-    """A stock item as people know it."""
-
-    sku: str
-    title: str
 
 
 @get("/stock", opt=open_to(MERCHANTS, HOUSE))
@@ -47,17 +41,27 @@ async def show_stock(
     async with house.database.reading() as conn:
         merchants = await list_merchants(conn, MerchantKind.MERCHANT)
         chosen = choose_merchant(visitor, merchants, merchant)
-        items = await _named_items(conn, chosen.merchant_id) if chosen is not None else {}
-        item_id = _item_id(items, item)
-        values: dict[str, object] = {"available": [], "held": [], "moves": [], "has_more": False}
+        item_id = await _item_id(conn, chosen, item)
+        values: dict[str, object] = {"available": [], "held": [], "moves": [], "has_more": False, "sums": None}
+        shown: set[uuid.UUID] = set()
+        held: list[Held] = []
+        skip = (page_no - 1) * _ROWS
         if chosen is not None and view == "available":
-            rows = await list_availability(conn, chosen.merchant_id)
-            values["available"] = [row for row in rows if item_id is None or row.key.stock_item_id == item_id]
+            rows = await list_availability(conn, chosen.merchant_id, item_id, _ROWS + 1, skip)
+            values |= {"available": rows[:_ROWS], "has_more": len(rows) > _ROWS, "sums": await sum_availability(conn, chosen.merchant_id, item_id)}
+            shown = {one.key.stock_item_id for one in rows}
         elif chosen is not None and view == "balances":
-            values["held"] = _by_sku(items, await list_locations(conn, chosen.merchant_id, item_id, _MOST_LOCATIONS))
+            held = await list_locations(conn, chosen.merchant_id, item_id, _ROWS + 1, skip)
+            shown = {one.location.stock_item_id for one in held}
+            values |= {"has_more": len(held) > _ROWS, "is_whole": page_no == 1 and len(held) <= _ROWS}
         elif chosen is not None:
-            moves = await list_moves(conn, chosen.merchant_id, item_id, _ROWS + 1, (page_no - 1) * _ROWS)
+            moves = await list_moves(conn, chosen.merchant_id, item_id, _ROWS + 1, skip)
             values |= {"moves": moves[:_ROWS], "has_more": len(moves) > _ROWS}
+            shown = {one.stock_item_id for one in moves}
+        items = await name_items(conn, chosen.merchant_id, sorted(shown)) if chosen is not None else {}
+        skus = await list_skus(conn, chosen.merchant_id, _MOST_SKUS) if chosen is not None else []
+        if chosen is not None and view == "balances":
+            values["held"] = _by_sku(items, held[:_ROWS])
     code = merchant if visitor.sees_house else ""
     values |= {
         "view": view,
@@ -65,6 +69,7 @@ async def show_stock(
         "merchants": merchants if visitor.sees_house else [],
         "merchant": chosen,
         "items": items,
+        "skus": skus,
         "item": item,
         "page_no": page_no,
         "query": partial(_query, view, code, item),
@@ -87,19 +92,7 @@ def choose_merchant(visitor: Visitor, merchants: list[Merchant], code: str) -> M
     return named
 
 
-async def _named_items(conn: Conn, merchant_id: uuid.UUID) -> dict[uuid.UUID, NamedItem]:
-    """Return a merchant's stock items with their English titles, by id."""
-    items = await list_stock_items(conn, merchant_id)
-    texts = await read_texts(conn, sorted({one.product_id for one in items}))
-    return {one.stock_item_id: NamedItem(one.sku, _title(texts.get(one.product_id, {}), one.sku)) for one in items}
-
-
-def _title(texts: Mapping[str, object], sku: str) -> str:
-    text = texts.get("en") or next(iter(texts.values()), None)
-    return str(getattr(text, "title", sku))
-
-
-def _by_sku(items: Mapping[uuid.UUID, NamedItem], held: list[Held]) -> list[tuple[uuid.UUID, list[Held]]]:
+def _by_sku(items: Mapping[uuid.UUID, ItemName], held: list[Held]) -> list[tuple[uuid.UUID, list[Held]]]:
     """Gather what lies where by item, in order of SKU; buildings first, then where else units are, sources last."""
     groups: dict[uuid.UUID, list[Held]] = {}
     for one in held:
@@ -110,11 +103,11 @@ def _by_sku(items: Mapping[uuid.UUID, NamedItem], held: list[Held]) -> list[tupl
     ]
 
 
-def _item_id(items: Mapping[uuid.UUID, NamedItem], sku: str) -> uuid.UUID | None:
+async def _item_id(conn: Conn, merchant: Merchant | None, sku: str) -> uuid.UUID | None:
     """Return the item with this SKU; no SKU means all."""
-    if not sku:
+    if not sku or merchant is None:
         return None
-    found = next((item_id for item_id, named in items.items() if named.sku == sku), None)
+    found = await find_item_id(conn, merchant.merchant_id, sku)
     if found is None:
         raise UnknownStockItemError("item", sku, "Choose a SKU from the list.")
     return found

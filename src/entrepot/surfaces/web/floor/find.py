@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from entrepot.base.named import as_id
 from entrepot.base.sql import Conn
 from entrepot.freight.cards import read_carriers
 from entrepot.freight.model import ConsignmentKey
 from entrepot.freight.read import Consignment, read_consignments, read_parcels
 from entrepot.freight.track import find_parcels
+from entrepot.orders.find import find_orders
 from entrepot.orders.model import Order
-from entrepot.orders.read import find_order, read_orders
+from entrepot.orders.read import read_orders
 from entrepot.surfaces.web.floor.shift import Shift
 from entrepot.warehouse.at_place import find_entries
 from entrepot.warehouse.model import OrderRef
@@ -25,7 +27,7 @@ async def find_work(conn: Conn, shift: Shift, code: str) -> list[QueueEntry]:
     """Return the fulfilment orders of the shift's place that a code means."""
     if not code:
         return []
-    orders = [order_id for _, order_id, _ in await find_order(conn, code.upper())]
+    orders = [one.subject_id for one in await find_orders(conn, code, as_id(code))]
     if not orders:
         parcels = await find_parcels(conn, [(carrier_code, code.upper()) for carrier_code in sorted(shift.outside.carriers)])
         orders = [one.order_id for one in await read_parcels(conn, list(parcels.values()))]

@@ -12,13 +12,15 @@ from msgspec import Struct
 from entrepot.aftersales.model import Outcome, Return, ReturnLine, ReturnState, ReturnUnits
 from entrepot.aftersales.store import find_returns_at, list_returns_at, read_returns
 from entrepot.base.errors import EntrepotError
+from entrepot.base.named import as_id
 from entrepot.base.sql import Conn
 from entrepot.flows.floor_steps import propose_bins_for
 from entrepot.flows.return_goods import BackReceipt, Graded, grade_back, receive_back
 from entrepot.freight.read import read_parcels
 from entrepot.freight.track import find_parcels
+from entrepot.orders.find import find_orders
 from entrepot.orders.model import Order
-from entrepot.orders.read import find_order, read_lines, read_orders
+from entrepot.orders.read import read_lines, read_orders
 from entrepot.surfaces.web.access import FLOOR, FormDep, Visitor, VisitorDep, open_to
 from entrepot.surfaces.web.floor.goods import Item, read_goods
 from entrepot.surfaces.web.floor.shift import OK, STOP, Said, Shift, at_work, code_of, floor_page, writing
@@ -180,7 +182,7 @@ def _field(form: MultiDict[str], line: ReturnLine, name: str) -> str:
 
 async def find_returns(conn: Conn, shift: Shift, code: str) -> Sequence[Return]:
     """Return the returns to the shift's place that a code means."""
-    orders = [order_id for _, order_id, _ in await find_order(conn, code.upper())]
+    orders = [one.subject_id for one in await find_orders(conn, code, as_id(code))]
     if not orders and code:
         parcels = await find_parcels(conn, [(carrier_code, code.upper()) for carrier_code in sorted(shift.outside.carriers)])
         orders = [one.order_id for one in await read_parcels(conn, list(parcels.values()))]

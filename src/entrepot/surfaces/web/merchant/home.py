@@ -20,7 +20,7 @@ from entrepot.base.time import start_of_day
 from entrepot.books.money.model import MERCHANT
 from entrepot.books.money.read import read_balances
 from entrepot.books.money.statement_lines import RESERVED
-from entrepot.books.stock.read import list_availability
+from entrepot.books.stock.stock_list import read_free_units
 from entrepot.catalogue.store import list_offers
 from entrepot.operations.model import Role
 from entrepot.orders.sales_list import DaySales, read_day_sales
@@ -140,9 +140,7 @@ async def read_tasks(conn: Conn, merchant_id: uuid.UUID, spoken: Language, now: 
 
 async def _low_stock(conn: Conn, merchant_id: uuid.UUID, spoken: Language, now: datetime) -> list[Task]:
     """Return a task for every SKU on sale of which next to nothing is free any more."""
-    free: dict[uuid.UUID, int] = {}
-    for one in await list_availability(conn, merchant_id):
-        free[one.key.stock_item_id] = free.get(one.key.stock_item_id, 0) + one.free
+    free = await read_free_units(conn, merchant_id)
     low = {one.sku: one for one in await list_offers(conn, merchant_id) if one.is_salable(now) and free.get(one.stock_item_id, 0) <= _LOW}
     return [
         Task(

@@ -9,7 +9,7 @@ from litestar.response import Redirect, Stream
 from msgspec.structs import replace
 
 from entrepot.base.sql import Conn
-from entrepot.books.stock.read import list_availability
+from entrepot.books.stock.stock_list import read_free_units
 from entrepot.catalogue.commands import set_offer_state
 from entrepot.catalogue.model import OfferFacts, OfferState
 from entrepot.catalogue.store import list_offers
@@ -65,9 +65,7 @@ async def show_listings(request: WebRequest, house: HouseDep, visitor: VisitorDe
     async with house.database.reading() as conn:
         outside = await house.outside.current(conn, await business_now(conn))
         offers = await list_offers(conn, merchant_id)
-        free: dict[uuid.UUID, int] = {}
-        for one in await list_availability(conn, merchant_id):
-            free[one.key.stock_item_id] = free.get(one.key.stock_item_id, 0) + one.free
+        free = await read_free_units(conn, merchant_id)
     names = {code: named(visitor.language, store.name) for code, store in outside.reference.marketplaces.items()}
     used = sorted({one.marketplace_code for one in offers})
     stores = Filter("store", mark("Any store"), tuple((code, code) for code in used))

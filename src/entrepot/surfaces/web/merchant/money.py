@@ -10,6 +10,7 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from entrepot.base.errors import UnknownReferenceError
+from entrepot.base.listed import ListAsk
 from entrepot.books.money.model import MERCHANT, Balance
 from entrepot.books.money.read import read_balances
 from entrepot.books.money.statement_lines import RESERVED
@@ -17,7 +18,7 @@ from entrepot.flows.explain_statement import read_line_entries
 from entrepot.orders.read import read_orders
 from entrepot.parties.model import PAYOUT_GATE
 from entrepot.parties.store import read_bank_accounts, read_open_gates
-from entrepot.settlement.invoices import read_invoices
+from entrepot.settlement.lists import ListedInvoice, find_invoices
 from entrepot.settlement.merchant_lists import read_invoice, read_statement
 from entrepot.settlement.model import InvoiceKind, LineKind, PayoutState, StatementState, period_of
 from entrepot.settlement.statements import Movement, Payout, Statement, read_payouts, read_statement_lines, read_statements
@@ -203,27 +204,29 @@ async def show_payouts(request: WebRequest, house: HouseDep, visitor: VisitorDep
 @get(f"{MONEY}/invoices", opt=open_to(MERCHANTS))
 async def show_invoices(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show the invoices that the merchant issued or received."""
-    async with house.database.reading() as conn:
-        found = await read_invoices(conn, merchant_of(visitor), _MOST)
-    rows = [
-        Row(
-            str(one.invoice_id),
-            {
-                "number": Cell(one.document_number or visitor.language.gettext("Draft"), href=f"{MONEY}/invoices/{one.invoice_id}"),
-                "kind": Cell(str(one.kind)),
-                "issued": Cell(one.issued_at),
-                "net": Cell(one.net_minor, currency=one.currency),
-                "tax": Cell(one.tax_minor, currency=one.currency),
-                "gross": Cell(one.gross_minor, currency=one.currency),
-            },
-        )
-        for one in found
-    ]
+    merchant_id, draft = merchant_of(visitor), visitor.language.gettext("Draft")
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
-        return sift(INVOICES, ask, rows, limit, offset)
+        filters = {name: value for name, value in ask.filters.items() if name != "q"}
+        wish = ListAsk(filters, ask.filters.get("q", ""), (), ask.sort_key, ask.is_descending, limit, offset)
+        async with house.database.reading() as conn:
+            found = await find_invoices(conn, wish, merchant_id)
+        sums = {name.removesuffix("_minor"): totals for name, totals in found.sums.items()}
+        return Found([_invoice_row(one, draft) for one in found.rows], found.count, sums, {}, found.has_more)
 
     return await answer_listing("merchant/invoices.html", visitor, house, INVOICES, list_query(request), find)
+
+
+def _invoice_row(one: ListedInvoice, draft: str) -> Row:
+    cells: Mapping[str, Cell] = {
+        "number": Cell(one.number or draft, href=f"{MONEY}/invoices/{one.invoice_id}"),
+        "kind": Cell(one.kind),
+        "issued": Cell(one.issued_at),
+        "net": Cell(one.net_minor, currency=one.currency),
+        "tax": Cell(one.tax_minor, currency=one.currency),
+        "gross": Cell(one.gross_minor, currency=one.currency),
+    }
+    return Row(str(one.invoice_id), cells)
 
 
 @get(f"{MONEY}/invoices/{{invoice_id:uuid}}", opt=open_to(MERCHANTS))

@@ -13,7 +13,7 @@ from entrepot.operations.model import Role
 from entrepot.operations.registry import Registry
 from entrepot.orders.hold import read_open_holds
 from entrepot.orders.model import OrderState, UnknownOrderError
-from entrepot.orders.read import read_orders
+from entrepot.orders.read import count_states, read_orders
 from entrepot.orders.sales_list import SalesAsk, SalesRow, find_sales
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
@@ -83,9 +83,11 @@ async def show_sales(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
         )
         async with house.database.reading() as conn:
             found = await find_sales(conn, wish, limit, offset)
-        counts = {code: sum(found.by_state.get(state, 0) for state in group) for code, group in _STATES.items()}
-        sums = {"units": [("", found.unit_count)], "total": found.totals} if found.count else {}
-        return Found([_row(one, titles) for one in found.rows], found.count, sums, counts | {"": sum(found.by_state.values())})
+            by_state = await house.tallies.read(f"states {merchant_id} ", lambda: count_states(conn, merchant_id))
+        counts = {code: sum(by_state.get(state, 0) for state in group) for code, group in _STATES.items()}
+        units = {"units": [("", found.unit_count)]} if found.unit_count is not None else {}
+        sums = {**units, "total": found.totals} if found.count else {}
+        return Found([_row(one, titles) for one in found.rows], found.count, sums, counts | {"": sum(by_state.values())})
 
     return await answer_listing("merchant/orders.html", visitor, house, listing, list_query(request), find)
 

@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired
 
 from entrepot.base.errors import ConflictError, RefusedInputError
 from entrepot.base.sql import Conn
-from entrepot.books.stock.read import list_availability
+from entrepot.books.stock.stock_list import sum_availability
 from entrepot.catalogue.model import OfferState
 from entrepot.catalogue.store import list_offers, list_stock_items
 from entrepot.parties.commands import file_kyc
@@ -121,7 +121,7 @@ async def read_checklist(conn: Conn, visitor: Visitor) -> tuple[list[Item], Sequ
     opened = await read_opened_models(conn, [merchant_id])
     items = await list_stock_items(conn, merchant_id)
     live = [one for one in await list_offers(conn, merchant_id) if one.state == OfferState.LIVE]
-    units = sum(one.on_hand for one in await list_availability(conn, merchant_id))
+    units, _reserved = await sum_availability(conn, merchant_id, None)
     unclassified = sum(not one.hs_code or not one.origin_country_code for one in items)
     account = accounts.get((merchant_id, merchant.payout_currency))
     ending = _("ending in %(digits)s", digits=account.last_four) if account is not None else _("The operator enters it with you.")

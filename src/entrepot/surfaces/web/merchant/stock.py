@@ -15,17 +15,19 @@ from wtforms.validators import InputRequired, NumberRange
 from entrepot.base.sql import Conn
 from entrepot.books.stock.model import StockKey
 from entrepot.books.stock.read import list_availability, list_moves
+from entrepot.books.stock.stock_list import StockAsk, StockRow, find_stock, list_stock_places
 from entrepot.books.stock.unit_statement import read_unit_statement
 from entrepot.books.stock.word import read_words
-from entrepot.catalogue.model import NewStockItem, UnknownStockItemError
-from entrepot.catalogue.store import list_stock_items, read_texts
+from entrepot.catalogue.item_list import TITLE, ItemName, find_item_id, name_items, order_items
+from entrepot.catalogue.model import UnknownStockItemError
+from entrepot.catalogue.store import read_stock_items
 from entrepot.flows.declare_stock import StockWord, WordAnswer, WordOutcome, declare_stock
 from entrepot.sourcing.model import Place, UnknownPlaceError
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.forms import read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
 from entrepot.surfaces.web.merchant.own import led_to, list_query, merchant_of, told_by
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import named
@@ -69,18 +71,37 @@ class WordForm(Form):
 @get(STOCK, opt=open_to(MERCHANTS))
 async def show_own_stock(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show what lies where, what of it is promised, and what is announced."""
+    merchant_id = merchant_of(visitor)
     async with house.database.reading() as conn:
-        outside = await house.outside.current(conn, await business_now(conn))
-        rows = await _rows(conn, merchant_of(visitor), outside.reference.network.places, visitor.language)
-    places = Filter(
-        "place",
-        mark("Any place"),
-        tuple((code, code) for code in sorted({str(row.cells["place"].value) for row in rows if row.cells["place"].value})),
-    )
-    listing = replace(LIST, filters=(*LIST.filters, places))
+        places = (await house.outside.current(conn, await business_now(conn))).reference.network.places
+        coming = {(item, place): units for item, at in (await _inbound(conn, merchant_id)).items() for place, units in at.items()}
+        codes = sorted({*await list_stock_places(conn, merchant_id), *(place for _, place in coming)})
+    listing = replace(LIST, filters=(*LIST.filters, Filter("place", mark("Any place"), tuple((code, code) for code in codes))))
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
-        return sift(listing, ask, rows, limit, offset)
+        chosen = ask.filters
+        text, by_items = chosen.get("q", ""), ask.sort_key in {"sku", "item"}
+        async with house.database.reading() as conn:
+            items = await order_items(conn, merchant_id, text, TITLE if ask.sort_key == "item" else "sku")
+            wish = StockAsk(
+                merchant_id,
+                items,
+                coming,
+                text,
+                chosen.get("place", ""),
+                chosen.get("standing", ""),
+                "" if by_items else ask.sort_key,
+                ask.is_descending,
+            )
+            found = await find_stock(conn, wish, limit, offset)
+            names = await name_items(conn, merchant_id, sorted({one.stock_item_id for one in found.rows}))
+        sums = {"on_hand": found.on_hand, "reserved": found.reserved, "free": found.on_hand - found.reserved, "inbound": found.coming}
+        return Found(
+            [_row(visitor.language, one, names[one.stock_item_id], places) for one in found.rows],
+            found.count,
+            {key: [("", total)] for key, total in sums.items()},
+            {"": found.all_count, "some": found.some_count, "out": found.out_count},
+        )
 
     return await answer_listing("merchant/stock.html", visitor, house, listing, list_query(request), find, {"told": told_by(request)})
 
@@ -131,11 +152,12 @@ async def _show_item(
     async with house.database.reading() as conn:
         now = await business_now(conn)
         places = (await house.outside.current(conn, now)).reference.network.places
-        item = next((one for one in await list_stock_items(conn, merchant_id) if one.sku == sku), None)
-        if item is None:
+        item_id = await find_item_id(conn, merchant_id, sku)
+        if item_id is None:
             raise UnknownStockItemError("sku", sku, "Choose a SKU from your stock.")
-        title = (await _titles(conn, [item]))[item.stock_item_id]
-        held = [one for one in await list_availability(conn, merchant_id) if one.key.stock_item_id == item.stock_item_id]
+        item = (await read_stock_items(conn, [merchant_id], [item_id]))[item_id]
+        title = (await name_items(conn, merchant_id, [item_id]))[item_id].title
+        held = await list_availability(conn, merchant_id, item_id)
         statement = await read_unit_statement(conn, merchant_id, item.stock_item_id, now - timedelta(days=days))
         moves = await list_moves(conn, merchant_id, item.stock_item_id, _SHOWN_MOVES, 0)
         own = sorted((one for one in places.values() if one.merchant_id == merchant_id), key=_code_of)
@@ -177,36 +199,20 @@ async def _show_item(
     return page("merchant/item.html", visitor, values, status)
 
 
-async def _rows(conn: Conn, merchant_id: uuid.UUID, places: Mapping[str, Place], language: Language) -> list[Row]:
-    """Return what lies where of every SKU; one that lies nowhere has a row too."""
-    items = await list_stock_items(conn, merchant_id)
-    titles = await _titles(conn, items)
-    inbound = await _inbound(conn, merchant_id)
-    held = {
-        (one.key.stock_item_id, one.key.place_code, one.key.condition_code, one.key.customs_status): one
-        for one in await list_availability(conn, merchant_id)
+def _row(language: Language, one: StockRow, item: ItemName, places: Mapping[str, Place]) -> Row:
+    """Return what lies of an item at a place as a row; an item that lies nowhere has one too."""
+    cells = {
+        "sku": Cell(item.sku, href=f"{STOCK}/{item.sku}"),
+        "item": Cell(item.title),
+        "place": Cell(one.place_code or None, note=named(language, places[one.place_code].name) if one.place_code in places else ""),
+        "condition": Cell(one.condition_code),
+        "status": Cell(one.customs_status),
+        "on_hand": Cell(one.on_hand),
+        "reserved": Cell(one.reserved),
+        "free": Cell(one.on_hand - one.reserved),
+        "inbound": Cell(one.coming),
     }
-    rows: list[Row] = []
-    for item in items:
-        coming = dict(inbound.get(item.stock_item_id, {}))
-        mine = [(key, one) for key, one in held.items() if key[0] == item.stock_item_id]
-        spots = [(key[1], key[2], key[3], one.on_hand, one.reserved, coming.pop(key[1], 0)) for key, one in mine]
-        spots += [(place, "sellable", "free", 0, 0, units) for place, units in sorted(coming.items())]
-        for place, condition, customs, on_hand, reserved, units in spots or [("", "sellable", "free", 0, 0, 0)]:
-            cells = {
-                "sku": Cell(item.sku, href=f"{STOCK}/{item.sku}"),
-                "item": Cell(titles[item.stock_item_id]),
-                "place": Cell(place or None, note=named(language, places[place].name) if place in places else ""),
-                "condition": Cell(condition),
-                "status": Cell(customs),
-                "on_hand": Cell(on_hand),
-                "reserved": Cell(reserved),
-                "free": Cell(on_hand - reserved),
-                "inbound": Cell(units),
-                "standing": Cell("some" if on_hand > reserved else "out"),
-            }
-            rows.append(Row(f"{item.sku}/{place}/{condition}/{customs}", cells))
-    return rows
+    return Row(f"{item.sku}/{one.place_code}/{one.condition_code}/{one.customs_status}", cells)
 
 
 async def _inbound(conn: Conn, merchant_id: uuid.UUID) -> dict[uuid.UUID, dict[str, int]]:
@@ -218,17 +224,6 @@ async def _inbound(conn: Conn, merchant_id: uuid.UUID) -> dict[uuid.UUID, dict[s
         place = plans[line.ref].place_code
         at[place] = at.get(place, 0) + max(0, line.missing)
     return coming
-
-
-async def _titles(conn: Conn, items: list[NewStockItem]) -> dict[uuid.UUID, str]:
-    """Return the items' English titles, or the first that there is."""
-    texts = await read_texts(conn, sorted({one.product_id for one in items}))
-    told: dict[uuid.UUID, str] = {}
-    for one in items:
-        known = texts.get(one.product_id, {})
-        text = known.get("en") or next(iter(known.values()), None)
-        told[one.stock_item_id] = text.title if text is not None else one.sku
-    return told
 
 
 def _code_of(place: Place) -> str:

@@ -1,6 +1,7 @@
 """Customs entries: all declarations by state, and one with its lines, parties and message log."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 from litestar import Response, get
@@ -8,15 +9,15 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from entrepot.base.errors import UnknownReferenceError
-from entrepot.customs.lists import list_declarations
+from entrepot.customs.lists import ListedDeclaration, count_declaration_states, find_declarations_listed
 from entrepot.customs.model import DeclarationKind, DeclarationState
 from entrepot.customs.read import read_declarations, read_messages
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row, View
-from entrepot.surfaces.web.operator.rows import MOST, Texts, answer_rows
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
+from entrepot.surfaces.web.operator.rows import Texts, ask_of, list_query
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import plain_words
 
@@ -58,27 +59,32 @@ class UnknownEntryError(UnknownReferenceError):
 @get("/operator/customs", opt=open_to(HOUSE))
 async def show_entries(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show all declarations."""
-    async with house.database.reading() as conn:
-        found = await list_declarations(conn, [], MOST)
-        names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.merchant_id for one in found}))).items()}
-    rows = [
-        Row(
-            str(one.declaration_id),
-            {
-                "kind": Cell(one.kind, href=f"/operator/customs/{one.merchant_id}/{one.declaration_id}"),
-                "state": Cell(one.state),
-                "at": Cell(one.state_at),
-                "regime": Cell(one.regime_code),
-                "from": Cell(one.ship_from),
-                "to": Cell(one.ship_to),
-                "merchant": Cell(names.get(one.merchant_id, "")),
-                "cause": Cell(one.cause_code or None),
-                "version": Cell(str(one.version)),
-            },
-        )
-        for one in found
-    ]
-    return await answer_rows(request, house, visitor, LIST, TEXTS, rows)
+
+    async def find(ask: Ask, limit: int, offset: int) -> Found:
+        async with house.database.reading() as conn:
+            found = await find_declarations_listed(conn, await ask_of(conn, ask, limit, offset))
+            counts = await house.tallies.read("declarations", lambda: count_declaration_states(conn))
+            names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.merchant_id for one in found.rows}))).items()}
+        views = {str(one): counts.get(str(one), 0) for one in DeclarationState}
+        rows = [_row(one, names) for one in found.rows]
+        return Found(rows, found.count, {}, {"": sum(counts.values()), **views}, found.has_more)
+
+    return await answer_listing("operator/list.html", visitor, house, LIST, list_query(request), find, {"texts": TEXTS, "done": ""})
+
+
+def _row(one: ListedDeclaration, names: Mapping[uuid.UUID, str]) -> Row:
+    cells = {
+        "kind": Cell(one.kind, href=f"/operator/customs/{one.merchant_id}/{one.declaration_id}"),
+        "state": Cell(one.state),
+        "at": Cell(one.state_at),
+        "regime": Cell(one.regime_code),
+        "from": Cell(one.ship_from),
+        "to": Cell(one.ship_to),
+        "merchant": Cell(names.get(one.merchant_id, "")),
+        "cause": Cell(one.cause_code or None),
+        "version": Cell(str(one.version)),
+    }
+    return Row(str(one.declaration_id), cells)
 
 
 @get("/operator/customs/{merchant_id:uuid}/{declaration_id:uuid}", opt=open_to(HOUSE))

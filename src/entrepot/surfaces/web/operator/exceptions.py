@@ -10,7 +10,7 @@ from msgspec import Struct
 from entrepot.base.due_rows import list_due
 from entrepot.base.sql import Conn
 from entrepot.books.money.correction import CorrectionState, list_corrections
-from entrepot.customs.lists import list_declarations
+from entrepot.customs.lists import list_held
 from entrepot.freight.watch import list_late_consignments, list_troubled_parcels
 from entrepot.orders.hold import list_open_holds
 from entrepot.orders.risk import list_promise_risk
@@ -45,7 +45,6 @@ OWNERS: Final[Mapping[str, str]] = {
     "floor": mark("Warehouse"),
     "merchant": mark("Merchant"),
 }
-_FAILED: Final = frozenset({str(PayoutState.FAILED)})
 
 
 class Exceptional(Struct, frozen=True):
@@ -130,7 +129,7 @@ async def _of_customs(conn: Conn) -> list[Exceptional]:
             f"/operator/customs/{one.merchant_id}/{one.declaration_id}",
             one.cause_code,
         )
-        for one in await list_declarations(conn, ["held"], EACH)
+        for one in await list_held(conn, EACH)
     ]
 
 
@@ -141,8 +140,7 @@ async def _of_the_house(conn: Conn) -> list[Exceptional]:
     ]
     payouts = [
         Exceptional("payout_failed", "finance", one.changed_at, one.merchant_id, one.paid_currency, "/operator/payouts?view=failed", one.failure)
-        for one in await list_payouts(conn, EACH)
-        if one.state in _FAILED
+        for one in await list_payouts(conn, PayoutState.FAILED, EACH)
     ]
     corrections = [
         Exceptional(

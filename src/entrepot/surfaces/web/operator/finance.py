@@ -1,6 +1,7 @@
 """Finance: what the books sum to, today's proof of the laws, and the settlement run with its statements, payouts and invoices."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -13,16 +14,25 @@ from entrepot.base.sql import Conn
 from entrepot.books.money.read import read_totals
 from entrepot.flows.settle_period import close_periods
 from entrepot.parties.store import read_merchants
-from entrepot.settlement.lists import list_invoices, list_payouts, list_statements, read_statement
+from entrepot.settlement.lists import (
+    ListedInvoice,
+    ListedPayout,
+    ListedStatement,
+    count_payout_states,
+    find_invoices,
+    find_payouts,
+    find_statements,
+    read_statement,
+)
 from entrepot.settlement.model import PERIOD_DAYS, PayoutState, StatementState, period_of
 from entrepot.settlement.standing import read_last_closed
 from entrepot.settlement.statements import read_statement_lines
 from entrepot.surfaces.web.access import HOUSE, FormDep, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row, View
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
 from entrepot.surfaces.web.operator.audiences import BOOKKEEPERS
-from entrepot.surfaces.web.operator.rows import MOST, Texts, answer_rows
+from entrepot.surfaces.web.operator.rows import Texts, ask_of, list_query
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import plain_words
 
@@ -107,9 +117,7 @@ async def show_finance(request: WebRequest, house: HouseDep, visitor: VisitorDep
     async with house.database.reading() as conn:
         now = await business_now(conn)
         totals = await read_totals(conn)
-        statements = await list_statements(conn, MOST)
         last = await read_last_closed(conn)
-        names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.merchant_id for one in statements}))).items()}
     sums: dict[str, list[int]] = {}
     for _, currency, posted, pending in totals:
         row = sums.setdefault(currency, [0, 0, 0, 0])
@@ -119,21 +127,18 @@ async def show_finance(request: WebRequest, house: HouseDep, visitor: VisitorDep
         row[3] += pending
     current = period_of(now.date())
     complete = period_of(now.date() - timedelta(days=PERIOD_DAYS))
-    rows = [
-        Row(
-            str(one.statement_id),
-            {
-                "merchant": Cell(names.get(one.merchant_id, ""), href=f"/operator/statements/{one.merchant_id}/{one.statement_id}"),
-                "state": Cell(one.state),
-                "from": Cell(one.period_from),
-                "to": Cell(one.period_to),
-                "opening": Cell(one.opening_minor, currency=one.currency),
-                "closing": Cell(one.closing_minor, currency=one.currency),
-                "paid": Cell(one.paid_out_minor, currency=one.currency),
-            },
-        )
-        for one in statements
-    ]
+
+    async def find(ask: Ask, limit: int, offset: int) -> Found:
+        async with house.database.reading() as conn:
+            found = await find_statements(conn, await ask_of(conn, ask, limit, offset))
+            names = await _names(conn, [one.merchant_id for one in found.rows])
+        sums = {
+            "opening": found.sums.get("opening_minor", ()),
+            "closing": found.sums.get("closing_minor", ()),
+            "paid": found.sums.get("paid_out_minor", ()),
+        }
+        return Found([_statement_row(one, names) for one in found.rows], found.count, sums if found.sums else {}, {}, found.has_more)
+
     values: dict[str, object] = {
         "now": now,
         "sums": sorted(sums.items()),
@@ -142,7 +147,26 @@ async def show_finance(request: WebRequest, house: HouseDep, visitor: VisitorDep
         "current": current,
         "is_due": last is None or last < complete.ends_before,
     }
-    return await answer_rows(request, house, visitor, STATEMENTS, STATEMENT_TEXTS, rows, values, "operator/finance.html")
+    values |= {"texts": STATEMENT_TEXTS, "done": ""}
+    return await answer_listing("operator/finance.html", visitor, house, STATEMENTS, list_query(request), find, values)
+
+
+async def _names(conn: Conn, merchant_ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID, str]:
+    known = sorted({one for one in merchant_ids if one is not None})
+    return {key: one.name for key, one in (await read_merchants(conn, known)).items()}
+
+
+def _statement_row(one: ListedStatement, names: Mapping[uuid.UUID, str]) -> Row:
+    cells = {
+        "merchant": Cell(names.get(one.merchant_id, ""), href=f"/operator/statements/{one.merchant_id}/{one.statement_id}"),
+        "state": Cell(one.state),
+        "from": Cell(one.period_from),
+        "to": Cell(one.period_to),
+        "opening": Cell(one.opening_minor, currency=one.currency),
+        "closing": Cell(one.closing_minor, currency=one.currency),
+        "paid": Cell(one.paid_out_minor, currency=one.currency),
+    }
+    return Row(str(one.statement_id), cells)
 
 
 @post("/operator/finance/run", status_code=200, opt=open_to(BOOKKEEPERS))
@@ -173,51 +197,57 @@ async def show_statement(house: HouseDep, visitor: VisitorDep, merchant_id: From
 @get("/operator/payouts", opt=open_to(BOOKKEEPERS))
 async def show_payouts(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show all payouts."""
-    async with house.database.reading() as conn:
-        found = await list_payouts(conn, MOST)
-        names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.merchant_id for one in found}))).items()}
-    rows = [
-        Row(
-            str(one.payout_id),
-            {
-                "merchant": Cell(names.get(one.merchant_id, ""), href=f"/operator/statements/{one.merchant_id}/{one.statement_id}"),
-                "state": Cell(one.state),
-                "changed": Cell(one.changed_at),
-                "reference": Cell(one.bank_reference or None),
-                "attempts": Cell(one.attempt_count),
-                "failure": Cell(one.failure or None),
-                "paid": Cell(one.paid_minor, currency=one.paid_currency),
-                "id": Cell(str(one.payout_id)),
-            },
-        )
-        for one in found
-    ]
-    return await answer_rows(request, house, visitor, PAYOUTS, PAYOUT_TEXTS, rows)
+
+    async def find(ask: Ask, limit: int, offset: int) -> Found:
+        async with house.database.reading() as conn:
+            found = await find_payouts(conn, await ask_of(conn, ask, limit, offset))
+            counts = await house.tallies.read("payouts", lambda: count_payout_states(conn))
+            names = await _names(conn, [one.merchant_id for one in found.rows])
+        views = {"": sum(counts.values()), "failed": counts.get(str(PayoutState.FAILED), 0)}
+        sums = {"paid": found.sums["paid_minor"]} if found.sums else {}
+        return Found([_payout_row(one, names) for one in found.rows], found.count, sums, views, found.has_more)
+
+    return await answer_listing("operator/list.html", visitor, house, PAYOUTS, list_query(request), find, {"texts": PAYOUT_TEXTS, "done": ""})
+
+
+def _payout_row(one: ListedPayout, names: Mapping[uuid.UUID, str]) -> Row:
+    cells = {
+        "merchant": Cell(names.get(one.merchant_id, ""), href=f"/operator/statements/{one.merchant_id}/{one.statement_id}"),
+        "state": Cell(one.state),
+        "changed": Cell(one.changed_at),
+        "reference": Cell(one.bank_reference or None),
+        "attempts": Cell(one.attempt_count),
+        "failure": Cell(one.failure or None),
+        "paid": Cell(one.paid_minor, currency=one.paid_currency),
+    }
+    return Row(str(one.payout_id), cells)
 
 
 @get("/operator/invoices", opt=open_to(HOUSE))
 async def show_invoices(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show all invoices."""
-    async with house.database.reading() as conn:
-        found = await list_invoices(conn, MOST)
-        ids = sorted({key for one in found for key in (one.issuer_id, one.recipient_id) if key is not None})
-        names = {key: one.name for key, one in (await read_merchants(conn, ids)).items()}
-    rows = [
-        Row(
-            str(one.invoice_id),
-            {
-                "number": Cell(one.number or visitor.language.gettext("Draft")),
-                "kind": Cell(one.kind),
-                "state": Cell(one.state),
-                "issuer": Cell(names.get(one.issuer_id, "")),
-                "recipient": Cell(names.get(one.recipient_id, "") if one.recipient_id else None),
-                "country": Cell(one.tax_country),
-                "issued": Cell(one.issued_at),
-                "tax": Cell(one.tax_minor, currency=one.currency),
-                "gross": Cell(one.gross_minor, currency=one.currency),
-                "id": Cell(str(one.invoice_id)),
-            },
-        )
-        for one in found
-    ]
-    return await answer_rows(request, house, visitor, INVOICES, INVOICE_TEXTS, rows)
+    draft = visitor.language.gettext("Draft")
+
+    async def find(ask: Ask, limit: int, offset: int) -> Found:
+        async with house.database.reading() as conn:
+            found = await find_invoices(conn, await ask_of(conn, ask, limit, offset, frozenset({"issuer", "recipient"})))
+            names = await _names(conn, [key for one in found.rows for key in (one.issuer_id, one.recipient_id)])
+        sums = {"tax": found.sums["tax_minor"], "gross": found.sums["gross_minor"]} if found.sums else {}
+        return Found([_invoice_row(one, names, draft) for one in found.rows], found.count, sums, {}, found.has_more)
+
+    return await answer_listing("operator/list.html", visitor, house, INVOICES, list_query(request), find, {"texts": INVOICE_TEXTS, "done": ""})
+
+
+def _invoice_row(one: ListedInvoice, names: Mapping[uuid.UUID, str], draft: str) -> Row:
+    cells = {
+        "number": Cell(one.number or draft),
+        "kind": Cell(one.kind),
+        "state": Cell(one.state),
+        "issuer": Cell(names.get(one.issuer_id, "")),
+        "recipient": Cell(names.get(one.recipient_id, "") if one.recipient_id else None),
+        "country": Cell(one.tax_country),
+        "issued": Cell(one.issued_at),
+        "tax": Cell(one.tax_minor, currency=one.currency),
+        "gross": Cell(one.gross_minor, currency=one.currency),
+    }
+    return Row(str(one.invoice_id), cells)

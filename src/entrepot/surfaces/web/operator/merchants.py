@@ -116,7 +116,7 @@ async def _merchant_page(
         cases = await read_kyc_cases(conn, [merchant_id])
         registrations = await read_registrations(conn, [merchant_id])
         models = sorted(await read_opened_models(conn, [merchant_id]))
-        states = await count_states(conn, merchant_id)
+        states = await house.tallies.read(f"states {merchant_id}", lambda: count_states(conn, merchant_id))
         acts = await read_acts(conn, merchant_id, [merchant_id, *(case.case_id for case in cases)])
     first: MultiDict[str] | None = None
     values: dict[str, object] = {

@@ -8,12 +8,15 @@ from litestar import Response
 from litestar.response import Stream
 from msgspec import Struct
 
+from entrepot.base.listed import ListAsk
+from entrepot.base.sql import Conn
+from entrepot.parties.store import order_merchants
 from entrepot.surfaces.web.access import Visitor, WebRequest
 from entrepot.surfaces.web.house import House
 from entrepot.surfaces.web.listing import Ask, Found, Listing, Row, answer_listing, sift
 
 MOST: Final = 2000
-"""How many rows such a list reads at most; what is beyond is found by search."""
+"""How many rows of one record's page are read at most; what is beyond is found in its list."""
 
 
 class Texts(Struct, frozen=True):
@@ -41,8 +44,20 @@ async def answer_rows(
     async def find(ask: Ask, limit: int, offset: int) -> Found:
         return sift(listing, ask, rows, limit, offset)
 
-    asked = {name: value for name, value in request.query_params.items() if name not in {"row", "done"}}
-    return await answer_listing(template, visitor, house, listing, asked, find, {"texts": texts, "done": "", **(values or {})})
+    return await answer_listing(template, visitor, house, listing, list_query(request), find, {"texts": texts, "done": "", **(values or {})})
+
+
+async def ask_of(conn: Conn, ask: Ask, limit: int, offset: int, by_merchant: frozenset[str] = frozenset({"merchant"})) -> ListAsk:
+    """Return what a list asks of a context: with merchants by name where it searches for a text or sorts by them."""
+    filters = {name: value for name, value in ask.filters.items() if name != "q"}
+    text = ask.filters.get("q", "")
+    merchants = await order_merchants(conn, text) if text or ask.sort_key in by_merchant else []
+    return ListAsk(filters, text, merchants, ask.sort_key, ask.is_descending, limit, offset)
+
+
+def list_query(request: WebRequest) -> dict[str, str]:
+    """Return what an address asks of a list, without what was just done."""
+    return {name: value for name, value in request.query_params.items() if name not in {"row", "done"}}
 
 
 def hours_before(now: datetime, count: int) -> list[datetime]:

@@ -53,7 +53,7 @@ async def show_tower(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
     async with house.database.reading() as conn:
         now = await business_now(conn)
         found = await read_exceptions(conn, now)
-        counts = await count_orders(conn)
+        counts = await house.tallies.read("orders", lambda: count_orders(conn))
         names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.merchant_id for one in found}))).items()}
     rows = [
         Row(

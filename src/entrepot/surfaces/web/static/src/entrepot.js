@@ -10,7 +10,7 @@ import { watchNetwork } from "./parts/network.js";
 import { startPrint } from "./parts/print.js";
 import { watchProgress } from "./parts/progress.js";
 import { announce, toggleSounds } from "./parts/said.js";
-import { letKeysScroll } from "./parts/scroll.js";
+import { reachScroller } from "./parts/scroll.js";
 import { startScan } from "./parts/scan.js";
 import { startTabs } from "./parts/tabs.js";
 import { showTime } from "./parts/times.js";
@@ -22,9 +22,9 @@ const PARTS = [
   ["[data-feed]", follow],
   ["[data-listing]", startList],
   [".scroll > .table", standAsCards],
-  [".scroll", letKeysScroll],
   ["[data-network]", watchNetwork],
   ["[data-facets]", foldFacets],
+  [".scroll", reachScroller],
   ["[data-tabs]", startTabs],
   ["[data-toast]", showToast],
   ["[data-progress]", watchProgress],

@@ -1,8 +1,8 @@
-// What scrolls sideways can be reached by keyboard: without something to focus in it, the arrow keys would never get there.
-export function letKeysScroll(area) {
-  const fit = () => {
-    if (area.scrollWidth > area.clientWidth) area.tabIndex = 0;
+// What scrolls sideways can be reached by keyboard, and only then: a table that fits is no stop on the way.
+export function reachScroller(element) {
+  const look = () => {
+    if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+    else element.removeAttribute("tabindex");
   };
-  fit();
-  addEventListener("resize", fit);
+  if (!element.hasAttribute("tabindex")) new ResizeObserver(look).observe(element);
 }
