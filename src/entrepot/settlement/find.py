@@ -12,7 +12,7 @@ async def find_papers(conn: Conn, text: str, key: uuid.UUID | None) -> list[Name
     rows = await fetch(
         conn,
         """
-        select 'invoice', merchant_id, invoice_id, series_code || '-' || coalesce(number::text, ''), state from invoice
+        select 'invoice', merchant_id, invoice_id, series_code || '-' || coalesce(lpad(number::text, 6, '0'), ''), state from invoice
         where (series_code = %(series)s and number = %(number)s) or invoice_id = %(key)s
         union all
         select 'statement', merchant_id, statement_id, currency || ' ' || period_from, state from statement where statement_id = %(key)s

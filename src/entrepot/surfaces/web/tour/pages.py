@@ -107,7 +107,7 @@ async def set_pace(house: HouseDep, visitor: VisitorDep, tour_id: FromPath[uuid.
     _ = visitor
     pace = form.get("pace", "")
     if pace not in _PACES:
-        raise TourFormError("pace", pace, f"Send one of {', '.join(_PACES)}.")
+        raise TourFormError("pace", pace, "Use one of %(choices)s.", choices=sorted(_PACES))
 
     async def change(conn: Conn) -> bool:
         keys = [
