@@ -237,4 +237,4 @@ async def test_buyers_are_mailed_and_who_has_no_address_is_counted(database, tmp
         assert (told.open_count, dict(told.by_outcome)) == (0, {"delivered": 1, "no_address": 1})
         [letter] = [json.loads(path.read_text()) for path in (tmp_path / "mail").iterdir()]
         assert (letter["template_code"], letter["recipient_address"]) == ("order_placed", "gwen@example.com")
-        assert "93.98 GBP" in letter["body"]
+        assert "£93.98" in letter["body"]
