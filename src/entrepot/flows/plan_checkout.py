@@ -261,7 +261,7 @@ def _source(request: OrderRequest, ask: LineAsk, offer: OfferFacts, plan: Plan, 
         where, reasons = request.to_country_code, sorted({candidate.reason for candidate in sourced.candidates})
         field = f"lines[{offer.sku}].quantity"
         if not reasons:
-            raise NotEnoughUnitsError(field, ask.quantity, "No units can be delivered to %(country)s (no stock anywhere).", country=where)
+            raise NotEnoughUnitsError(field, ask.quantity, "0 units can be delivered to %(country)s (no stock anywhere).", country=where)
         raise NotEnoughUnitsError(
             field, ask.quantity, "%(units)s units can be delivered to %(country)s (%(reasons)s).", units=sourced.free, country=where, reasons=reasons
         )
