@@ -14,11 +14,13 @@ NO_PAGES: Final = frozenset(
         "/health",
         "/me/export",
         "/merchant/listings/bulk/offers.csv",
+        "/merchant/money/invoices/{invoice_id}/pdf",
         "/metrics",
         "/openapi.json",
         "/operator/feed",
         "/operator/network/at",
         "/operator/network/live",
+        "/orders/{merchant_id}/{order_id}/invoices/{invoice_id}",
         "/sign-in/code",
         "/static/{name}",
         "/store",
@@ -124,6 +126,8 @@ LOOKS: Final = (
     Look(
         "return", "buyer-gb", "/returns/{merchant_id}/{rma_id}", _RETURN.format("person_id = (select person_id from staff where login = 'buyer-gb')")
     ),
+    Look("tour", "", "/tour"),
+    Look("tour-unknown", "", "/tour/{tour_id}", given={"tour_id": NOTHING}, status=404),
     Look("return-unknown", "buyer-gb", "/returns/{merchant_id}/{rma_id}", given={"merchant_id": NOTHING, "rma_id": NOTHING}, status=404),
     # the merchant
     Look("merchant-home", "merchant", "/merchant"),
@@ -164,6 +168,20 @@ LOOKS: Final = (
     Look("merchant-fees", "merchant", "/merchant/fees"),
     Look("merchant-fees-none", "merchant-au", "/merchant/fees", query="currency=JPY"),
     Look("merchant-fee", "merchant", "/merchant/fees/{cause_id}/{line_no}/{event}/{fee_no}", _FEE),
+    Look("merchant-returns", "merchant", "/merchant/returns"),
+    Look("merchant-returns-none", "merchant", "/merchant/returns", query="state=cancelled"),
+    Look(
+        "merchant-return",
+        "merchant",
+        "/merchant/returns/{rma_id}",
+        f"select rma_id from return_request where merchant_id = {_AUDIO} and taker_role = 'merchant' order by state = 'closed', asked_at desc, rma_id limit 1",
+    ),
+    Look(
+        "merchant-return-of-the-platform",
+        "merchant",
+        "/merchant/returns/{rma_id}",
+        f"select rma_id from return_request where merchant_id = {_AUDIO} and taker_role <> 'merchant' order by asked_at desc, rma_id limit 1",
+    ),
     Look("merchant-invoices", "merchant", "/merchant/money/invoices"),
     Look(
         "merchant-invoice",
