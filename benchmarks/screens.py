@@ -245,8 +245,8 @@ class Looker:
         return self.contexts[key]
 
 
-_FILES: Final = re.compile(r"\.(csv|pdf|zpl|json)$|^/(health|metrics|me/export|static/\{name\}|design/progress)$")
-"""Addresses that answer with something else than a page."""
+_FILES: Final = re.compile(r"\.(csv|pdf|zpl|json)$|^/(health|metrics|me/export|static/\{name\}|design/progress|operator/proof|operator/network/at)$")
+"""Addresses that answer with something else than a page, or with a part that a page fetches and is judged with."""
 _MOST_LINKS: Final = 14
 _NO_ANSWER_MS: Final = 60_000.0
 _PATIENCE_MS: Final = 60_000
@@ -278,9 +278,7 @@ def _open(page: Page, address: str, seen: Seen) -> None:
 
 
 def _judge(page: Page) -> list[str]:
-    """Return what axe finds serious or critical; a part that a page fetches is judged within its page."""
-    if not page.evaluate("document.doctype !== null"):
-        return []
+    """Return what axe finds serious or critical."""
     page.evaluate(AXE.read_text())
     found = page.evaluate("tags => axe.run(document, { runOnly: tags })", TAGS)
     serious = [one for one in found["violations"] if one["impact"] in {"serious", "critical"}]
@@ -346,7 +344,7 @@ def _told(seen: Seen) -> Seen:
 def report(figures: Figures, seen: Sequence[Seen], lists: Mapping[str, float], lacking: Sequence[str]) -> None:
     """Add the worst of everything to the figures."""
     count = len({one.path for one in seen})
-    pages = [one for one in seen if one.lcp_ms]
+    pages = [one for one in seen if one.lcp_ms] or list(seen)
     figures.add(
         "pages: opened",
         "every address that answers GET",
