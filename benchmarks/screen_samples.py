@@ -67,6 +67,9 @@ SAMPLES: Final[Mapping[tuple[str, str], str]] = {
     ("/orders/{merchant_id}/{order_id}", "buyer-gb"): _BOUGHT.format("delivered"),
     ("/orders/{merchant_id}/{order_id}/cancel", "buyer-gb"): _BOUGHT.format("in_work"),
     ("/orders/{merchant_id}/{order_id}/return", "buyer-gb"): _BOUGHT.format("delivered"),
+    ("/floor/papers/{merchant_id}/{parcel_id}/customs.pdf", ""): _LABELLED.replace(
+        "order by", "and c.to_country_code in ('US', 'CH', 'CA') order by"
+    ),
     ("/checkout", ""): """
         select o.merchant_id, o.offer_id from offer o join stock_availability a using (merchant_id, stock_item_id)
         where o.marketplace_code = 'GB' and o.state = 'live' and a.place_code = 'GB-LTN1' and a.on_hand - a.reserved > 20 limit 1

@@ -140,6 +140,7 @@ def stops_of(app: Litestar, url: str, chosen: str) -> tuple[list[Stop], list[str
 async def _reset_token(url: str) -> str:
     """Return the token of a link for a new password."""
     async with await psycopg.AsyncConnection.connect(url) as conn:
+        await conn.execute("update password_reset set used_at = created_at where used_at is null")  # of an earlier look at the same house
         link = await begin_password_reset(conn, "agent", RealClock().now())
     return "none" if link is None else link.token
 
@@ -203,10 +204,9 @@ class Looker:
             page.on("requestfailed", lambda request: seen.failed.append(f"{request.url} {request.failure}") if _is_failure(request.failure) else None)
             page.on("response", lambda answer: seen.failed.append(f"{answer.url} {answer.status}") if answer.status >= 400 else None)
             began_s = time.perf_counter()
-            answer = page.request.get(self.base + stop.address)
-            seen.answer_ms = (time.perf_counter() - began_s) * 1000
-            seen.status = answer.status
-            if "text/html" not in answer.headers.get("content-type", "") or b"<html" not in answer.body()[:500]:
+            if _FILES.search(stop.path):
+                answer = page.request.get(self.base + stop.address)
+                seen.status, seen.answer_ms = answer.status, (time.perf_counter() - began_s) * 1000
                 seen.failed += [f"{stop.address} {answer.status}"] if answer.status >= 400 else []
                 return seen
             _open(page, self.base + stop.address, seen)
@@ -245,6 +245,8 @@ class Looker:
         return self.contexts[key]
 
 
+_FILES: Final = re.compile(r"\.(csv|pdf|zpl|json)$|^/(health|metrics|me/export|static/\{name\}|design/progress|operator/proof|operator/network/at)$")
+"""Addresses that answer with something else than a page, or with a part that a page fetches and is judged with."""
 _MOST_LINKS: Final = 14
 _NO_ANSWER_MS: Final = 60_000.0
 _PATIENCE_MS: Final = 60_000
@@ -257,15 +259,13 @@ def _is_failure(failure: str | None) -> bool:
 
 def _open(page: Page, address: str, seen: Seen) -> None:
     """Open a page, let it come to rest, have it judged, press something, and note what the browser saw."""
-    page.goto(address, wait_until="load")
+    answer = page.goto(address, wait_until="load")
+    seen.status = answer.status if answer is not None else 0
+    seen.answer_ms = page.evaluate("performance.getEntriesByType('navigation')[0].responseStart")
     page.wait_for_timeout(250)
     told = page.evaluate("window.seen")
     seen.lcp_ms, seen.lcp_of = told["lcp"], told["what"]
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("tags => axe.run(document, { runOnly: tags })", TAGS)
-    seen.axe = [
-        f"{one['id']}: {node['html'][:120]}" for one in found["violations"] if one["impact"] in {"serious", "critical"} for node in one["nodes"]
-    ]
+    seen.axe = _judge(page)
     for selector in _TARGETS:
         target = page.locator(f":is({selector}):visible").first
         if target.count():
@@ -275,6 +275,14 @@ def _open(page: Page, address: str, seen: Seen) -> None:
     page.wait_for_timeout(150)
     told = page.evaluate("window.seen")
     seen.cls, seen.interaction_ms = round(told["cls"], 4), max([0, *told["events"]])
+
+
+def _judge(page: Page) -> list[str]:
+    """Return what axe finds serious or critical."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("tags => axe.run(document, { runOnly: tags })", TAGS)
+    serious = [one for one in found["violations"] if one["impact"] in {"serious", "critical"}]
+    return [f"{one['id']}: {node['html'][:120]}" for one in serious for node in one["nodes"]]
 
 
 def _sign_on(page: Page, base: str) -> None:
@@ -336,7 +344,7 @@ def _told(seen: Seen) -> Seen:
 def report(figures: Figures, seen: Sequence[Seen], lists: Mapping[str, float], lacking: Sequence[str]) -> None:
     """Add the worst of everything to the figures."""
     count = len({one.path for one in seen})
-    pages = [one for one in seen if one.lcp_ms]
+    pages = [one for one in seen if one.lcp_ms] or list(seen)
     figures.add(
         "pages: opened",
         "every address that answers GET",
