@@ -245,7 +245,9 @@ class Looker:
         return self.contexts[key]
 
 
-_FILES: Final = re.compile(r"\.(csv|pdf|zpl|json)$|^/(health|metrics|me/export|static/\{name\}|design/progress|operator/proof|operator/network/at)$")
+_FILES: Final = re.compile(
+    r"\.(csv|pdf|zpl|json)$|/pdf$|^/orders/.*/invoices/|^/(health|metrics|me/export|static/\{name\}|design/progress|operator/proof|operator/network/at)$"
+)
 """Addresses that answer with something else than a page, or with a part that a page fetches and is judged with."""
 _MOST_LINKS: Final = 14
 _NO_ANSWER_MS: Final = 60_000.0
