@@ -79,6 +79,12 @@ SAMPLES: Final[Mapping[tuple[str, str], str]] = {
         select merchant_id, rma_id from return_request where place_code = 'GB-LTN1' order by asked_at desc limit 1
     """,
     ("/operator/corrections/new/{merchant_id}/{posting_id}", ""): _POSTING,
+    ("/merchant/returns/{rma_id}", ""): "select rma_id from return_request where merchant_id = %(merchant)s order by asked_at desc limit 1",
+    ("/orders/{merchant_id}/{order_id}/invoices/{invoice_id}", ""): """
+        select i.merchant_id, o.order_id, i.invoice_id from customer_order o
+        join invoice i on i.merchant_id = o.merchant_id and i.cause_id = o.order_id and i.kind = 'sale'
+        where o.person_id = %(person)s order by o.placed_at desc limit 1
+    """,
 }
 """A row for an address, and for a visitor where it matters."""
 NEEDED: Final[Mapping[str, str]] = {
