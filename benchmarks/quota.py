@@ -154,7 +154,7 @@ _YEAR = """
 FAULTS = {
     "losers_with_checkout": "select 1 from checkout where person_id = any(%(accounts)s) and not checkout_id = any(%(checkouts)s::uuid[])",
     "losers_with_payment": "select 1 from payment where person_id = any(%(accounts)s) and not checkout_id = any(%(checkouts)s::uuid[])",
-    "losers_with_key": "select 1 from person_request where person_id = any(%(accounts)s) and not request_key = any(%(keys)s)",
+    "losers_with_key": "select 1 from person_request where person_id = any(%(accounts)s) and not request_key = any(%(keys)s) and request_key not like 'cancel:%%'",
     "losers_with_units": """
         select 1 from stock_reservation r left join customer_order c on c.merchant_id = r.merchant_id and c.order_id = r.holder_id
         where r.stock_item_id = any(%(items)s) and r.open_quantity > 0 and not coalesce(c.checkout_id = any(%(checkouts)s::uuid[]), false)""",

@@ -9,7 +9,7 @@ from tests.flows.test_order_to_cash import deliver, work_floor
 from entrepot.aftersales.model import CauseKind, RefundLine
 from entrepot.base.due import take_due
 from entrepot.base.ids import derived_id
-from entrepot.base.sql import fetch
+from entrepot.base.sql import execute, fetch
 from entrepot.base.time import start_of_day
 from entrepot.books.money.model import BANK
 from entrepot.books.money.read import prove_money, read_balances
@@ -19,6 +19,7 @@ from entrepot.flows.close_day import CLOSE_DAY, HOUSE_ID, SEND_PAYOUTS, begin_cl
 from entrepot.flows.order_to_cash import SETTLE, place_orders
 from entrepot.flows.pay_back import PayBack, pay_back, read_charges
 from entrepot.flows.run_due import STEPS, run_due
+from entrepot.flows.settle_period import close_periods
 from entrepot.parties.model import merchant_id_of
 from entrepot.settlement.invoices import check_invoice_numbers, read_cause_invoices, read_invoices
 from entrepot.settlement.model import InvoiceKind
@@ -126,3 +127,20 @@ async def test_the_days_are_closed_one_after_the_other_and_fees_are_billed_by_th
     await begin_closing(conn, end)
     await run_all(conn, outside, end)
     assert await fetch(conn, "select count(*) from money_posting") == before, "a second look closes nothing again"
+
+
+async def test_fees_that_nobody_can_bill_wait_and_keep_nothing_else_back(conn):
+    _, outside = await open_house(conn)
+    key = await delivered(conn, outside)
+    await deliver(conn, outside, [key], later(days=2))
+    await run_due(conn, outside, SETTLE, later(days=12), 10)
+    await execute(conn, "update role_holder set effective_to = effective_from + 1 where role_code = 'platform' and marketplace_code = 'GB'")
+    await close_periods(conn, outside, later(days=14))
+    assert [one for one in await read_invoices(conn, SHENZHEN) if one.kind is InvoiceKind.FEES] == []
+    told = await fetch(conn, "select merchant_id, note from audit_entry where command_code = 'leave_fees_unbilled'")
+    assert told == [(SHENZHEN, "no platform in GB")]
+    await execute(conn, "update role_holder set effective_to = null where role_code = 'platform' and marketplace_code = 'GB'")
+    await close_periods(conn, outside, later(days=28))
+    (bill,) = [one for one in await read_invoices(conn, SHENZHEN) if one.kind is InvoiceKind.FEES]
+    charged = await fetch(conn, "select sum(amount_minor)::bigint from fee_line where merchant_id = %(m)s", {"m": SHENZHEN})
+    assert bill.gross_minor == charged[0][0]

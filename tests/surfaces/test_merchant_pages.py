@@ -401,6 +401,9 @@ def test_sales_and_fees_are_invoiced_and_open_as_pdf_for_whom_they_belong_to(aud
     rows = audio.get("/merchant/money/invoices").text
     assert "SALE-000001" in rows
     assert "FEES-000001" in rows
+    bill = text_of(audio.get(re.search(r'href="(/merchant/money/invoices/[0-9a-f-]{36})"[^>]*>FEES-000001', rows)[1]))
+    assert "Referral" in bill
+    assert "minor" not in bill, "no raw key"
     papers = {found: audio.get(f"{found}/pdf") for found in re.findall(r'href="(/merchant/money/invoices/[0-9a-f-]{36})"', rows)}
     assert len(papers) >= 2
     for found, paper in papers.items():

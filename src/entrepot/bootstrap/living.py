@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from entrepot.adapters.carrier import demo_carriers
 from entrepot.base.batching import BATCH_LIMIT
 from entrepot.base.clock_store import advance_business_now, read_business_now
-from entrepot.base.errors import UnavailableError
+from entrepot.base.errors import EntrepotError, UnavailableError
 from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock, monotonic_s
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
@@ -70,14 +70,20 @@ async def _tick(conn: Conn, settings: Settings) -> datetime | None:
 
 
 async def _run_steps(pool: Pool, outside: FreshOutside, now: datetime) -> None:
-    """Run every step that is due, batch by batch."""
+    """Run every step that is due, batch by batch; one that a rule refuses is told and tried again at the next look, and keeps none of the others back."""
     for step_code in STEPS:
 
         async def run(conn: Conn, step_code: str = step_code) -> int:
             return await run_due(conn, await outside.current(conn, now), step_code, now, BATCH_LIMIT)
 
-        while await in_transaction(pool, run) == BATCH_LIMIT:
-            pass
+        try:
+            while await in_transaction(pool, run) == BATCH_LIMIT:
+                pass
+        except UnavailableError:
+            raise
+        except EntrepotError as error:
+            told = {"code": error.code, "field": error.field, "value": str(error.value), "remedy": error.remedy}
+            structlog.get_logger(__name__).error("due_step_refused", step=step_code, **told)
 
 
 async def live_on(settings: Settings) -> None:

@@ -13,13 +13,15 @@ from typing import Final
 from msgspec import Struct
 
 from entrepot.aftersales.model import Amounts, Refund
+from entrepot.base.actor import RUNNER
+from entrepot.base.audit import Act, write_acts
 from entrepot.base.sql import Conn
 from entrepot.base.time import start_of_day
 from entrepot.catalogue.model import Marketplace
 from entrepot.flows.reference import Reference
 from entrepot.operations.model import Role
 from entrepot.orders.model import Order
-from entrepot.parties.model import RoleHolder, holder_of
+from entrepot.parties.model import RoleHolder, find_holder, holder_of
 from entrepot.parties.store import read_opened_models, read_role_holders
 from entrepot.settlement.invoices import InvoiceDraft, SaleInvoice, UnbilledFee, insert_invoices, read_sale_invoices, read_unbilled_fees
 from entrepot.settlement.model import InvoiceKind, Period, statement_id_of
@@ -104,7 +106,8 @@ def _credit(refund: Refund, skus: Mapping[int, str], sale: SaleInvoice, now: dat
 async def invoice_fees(conn: Conn, reference: Reference, period: Period, now: datetime) -> list[uuid.UUID]:
     """Draft the bill of each merchant and currency for fees charged until a period's end and not billed yet; more given back than charged is a credit.
 
-    Whatever reaches the fees late, for a period billed before, stands on the next bill.
+    Whatever reaches the fees late, for a period billed before, stands on the next bill; so do fees that nobody can bill yet, because no legal entity
+    is the store's platform on that day.
     """
     unbilled: dict[tuple[uuid.UUID, str], list[UnbilledFee]] = {}
     for fee in await read_unbilled_fees(conn, start_of_day(period.ends_before)):
@@ -113,8 +116,18 @@ async def invoice_fees(conn: Conn, reference: Reference, period: Period, now: da
         return []
     holders = await read_role_holders(conn, sorted(reference.marketplaces))
     opened = await read_opened_models(conn, sorted({merchant_id for merchant_id, _ in unbilled}))
-    drafts = [_bill(fees, period, _store_of(reference, key, opened), holders, now) for key, fees in unbilled.items()]
-    return await insert_invoices(conn, drafts)
+    stores = {key: _store_of(reference, key, opened) for key in unbilled}
+    able = [key for key in unbilled if find_holder(holders, stores[key].marketplace_code, str(Role.PLATFORM), now.date()) is not None]
+    drafts = [_bill(unbilled[key], period, stores[key], holders, now) for key in able]
+    await write_acts(
+        conn,
+        [
+            Act(key[0], statement_id_of(*key, period.starts_on), "leave_fees_unbilled", now, RUNNER, f"no platform in {stores[key].marketplace_code}")
+            for key in unbilled
+            if key not in able
+        ],
+    )
+    return await insert_invoices(conn, drafts) if drafts else []
 
 
 def _store_of(reference: Reference, key: tuple[uuid.UUID, str], opened: frozenset[tuple[uuid.UUID, str, str]]) -> Marketplace:

@@ -362,8 +362,8 @@ def require_reason(decision: KycDecision) -> None:
         raise KycReasonMissingError("reason", decision.reason, "Say what is wrong and what the merchant should file instead.")
 
 
-def holder_of(holders: Sequence[RoleHolder], marketplace_code: str, role_code: str, on: date) -> uuid.UUID:
-    """Return the entity that fills a role in a marketplace on a date; where two periods overlap, the later appointment holds."""
+def find_holder(holders: Sequence[RoleHolder], marketplace_code: str, role_code: str, on: date) -> uuid.UUID | None:
+    """Return the entity that fills a role in a marketplace on a date, or None; where two periods overlap, the later appointment holds."""
     filling = [
         holder
         for holder in holders
@@ -371,7 +371,13 @@ def holder_of(holders: Sequence[RoleHolder], marketplace_code: str, role_code: s
         and holder.effective_from <= on
         and (holder.effective_to is None or on < holder.effective_to)
     ]
-    if not filling:
+    return max(filling, key=lambda holder: holder.effective_from).entity_merchant_id if filling else None
+
+
+def holder_of(holders: Sequence[RoleHolder], marketplace_code: str, role_code: str, on: date) -> uuid.UUID:
+    """Return the entity that fills a role in a marketplace on a date, and refuse to go on without one."""
+    found = find_holder(holders, marketplace_code, role_code, on)
+    if found is None:
         raise RoleNotFilledError(
             "role_code",
             role_code,
@@ -380,7 +386,7 @@ def holder_of(holders: Sequence[RoleHolder], marketplace_code: str, role_code: s
             store=marketplace_code,
             day=on,
         )
-    return max(filling, key=lambda holder: holder.effective_from).entity_merchant_id
+    return found
 
 
 def credentials_of(status: str, registrations: Sequence[Registration], on: date) -> frozenset[str]:

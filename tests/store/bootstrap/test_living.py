@@ -1,30 +1,55 @@
-"""The worker's look for due work: it moves the clock, and a database that is away does not end it."""
+"""The worker's looks for due work: what one step refuses keeps none of the others back."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from psycopg_pool import AsyncConnectionPool
-from structlog.testing import capture_logs
 
-from entrepot.base.clock_store import read_business_now
-from entrepot.bootstrap.database import open_pool
+from entrepot.base.clock_store import advance_business_now
+from entrepot.base.due import Due, add_due, finish_due, take_due
+from entrepot.base.errors import ConflictError
+from entrepot.base.ids import derived_id
+from entrepot.bootstrap.database import in_transaction, open_pool
 from entrepot.bootstrap.living import look_for_due
 from entrepot.bootstrap.outside import FreshOutside
 from entrepot.bootstrap.settings import read_settings
+from entrepot.flows import run_due
 
 pytestmark = pytest.mark.anyio
 
-
-async def test_without_a_world_the_clock_follows_the_machine(database, anyio_backend):
-    settings = read_settings({"DATABASE_URL": database, "ENTREPOT_WORLD": "off"})
-    async with open_pool(database, 1) as pool:
-        await look_for_due(pool, FreshOutside(settings), settings)
-        async with pool.connection() as conn:
-            assert await read_business_now(conn) is not None
+AT = datetime(2026, 9, 7, 8, tzinfo=UTC)
 
 
-async def test_a_database_that_is_away_is_waited_for(tmp_path, anyio_backend):
-    url = f"postgresql://entrepot@/entrepot?host={tmp_path}"
-    settings = read_settings({"DATABASE_URL": url})
-    async with AsyncConnectionPool(url, min_size=1, open=False, timeout=0.1) as pool:
-        with capture_logs() as logs:
+class RefusedError(ConflictError):
+    """A rule refuses this step."""
+
+
+async def test_a_step_that_is_refused_keeps_none_of_the_others_back(cluster, monkeypatch, tmp_path):
+    first, second = list(run_due.STEPS)[:2]
+
+    async def refuse(conn, outside, work, now):
+        await finish_due(conn, work)
+        raise RefusedError("step", "first", "Do something about it.")
+
+    async def do(conn, outside, work, now):
+        await finish_due(conn, work)
+
+    monkeypatch.setitem(run_due.STEPS, first, refuse)
+    monkeypatch.setitem(run_due.STEPS, second, do)
+    name = f"{cluster.prefix}_living"
+    url = cluster.clone(name)
+    settings = read_settings({"DATABASE_URL": url, "ENTREPOT_DATA": str(tmp_path)})
+    work = [Due(derived_id("merchant", 1), step, derived_id("subject", step), AT) for step in (first, second)]
+
+    async def prepare(conn):
+        await advance_business_now(conn, AT)
+        await add_due(conn, work)
+
+    async def left(conn):
+        return [step for step in (first, second) if await take_due(conn, step, AT + timedelta(days=1), 10)]
+
+    async with open_pool(url, 2) as pool:
+        await in_transaction(pool, prepare)
+        for _ in range(2):
             await look_for_due(pool, FreshOutside(settings), settings)
-    assert [(one["event"], one["log_level"], one["code"]) for one in logs] == [("due_work_waits", "warning", "database_unreachable")]
+            assert await in_transaction(pool, left) == [first], "the refused one waits with nothing lost, the other is done"
+    cluster.drop(name)
