@@ -1,6 +1,5 @@
 // What every page loads. A part takes an element and brings it to life; charts and the map are loaded only by pages that hold one.
 import "htmx.org";
-import { standAsCards } from "./parts/cards.js";
 import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
 import { chooseWhole, focusErrors, sendOnChange, takeFocus } from "./parts/forms.js";
@@ -21,7 +20,6 @@ const PARTS = [
   ["time[data-local]", showTime],
   ["[data-feed]", follow],
   ["[data-listing]", startList],
-  [".scroll > .table", standAsCards],
   ["[data-network]", watchNetwork],
   ["[data-facets]", foldFacets],
   [".scroll", reachScroller],
