@@ -10,9 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from entrepot.base.errors import ConflictError
-from entrepot.base.ids import RandomIds
 from entrepot.base.sql import Conn
-from entrepot.base.time import at_ms
 from entrepot.flows.cancel import CancelAnswer, cancel_units
 from entrepot.flows.choose_units import CancelAsk, CancelOutcome
 from entrepot.flows.preview_back import ForeseenCancel, foresee_cancel
@@ -22,7 +20,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.store.chosen_units import chosen_units
+from entrepot.surfaces.web.store.chosen_units import read_own_order, read_sent_units
 from entrepot.surfaces.web.store.order_pages import own_order
 
 REASONS: Final = (
@@ -41,8 +39,6 @@ _FAULTS: Final[Mapping[CancelOutcome, str]] = {
     CancelOutcome.UNKNOWN: mark("This is not part of the order."),
     CancelOutcome.DIFFERS: mark("This page was used before with other values. Open it again."),
 }
-_NOTHING: Final = mark("Choose at least one item.")
-_NO_REASON: Final = mark("Choose a reason.")
 
 
 class CancellationRefusedError(ConflictError):
@@ -56,10 +52,8 @@ class CancellationRefusedError(ConflictError):
 @get("/orders/{merchant_id:uuid}/{order_id:uuid}/cancel", opt=open_to(BUYERS))
 async def show_cancel(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], order_id: FromPath[uuid.UUID]) -> Response[str]:
     """Show what of an order can still be cancelled."""
-    async with house.database.reading() as conn:
-        order = await own_order(conn, visitor, merchant_id, order_id)
-        key = RandomIds().new(at_ms(await business_now(conn))).hex
-    return await _page(house, visitor, order, {"request_key": key, "reason": "", "units": {}})
+    order, empty = await read_own_order(house, visitor, merchant_id, order_id)
+    return await _page(house, visitor, order, empty.shown)
 
 
 @post("/orders/{merchant_id:uuid}/{order_id:uuid}/cancel", status_code=200, opt=open_to(BUYERS))
@@ -69,16 +63,11 @@ async def do_cancel(
     """Show what cancelling the chosen units brings, then do it: all of them or none."""
     async with house.database.reading() as conn:
         order = await own_order(conn, visitor, merchant_id, order_id)
-    units, reason, key = chosen_units(form), form.get("reason", ""), form.get("request_key", "")[:64]
-    sent: dict[str, object] = {"request_key": key, "reason": reason, "units": units}
+    asked = read_sent_units(form, visitor.language, dict(REASONS))
+    units, reason, key, sent = asked.units, asked.reason, asked.key, asked.shown
     _ = visitor.language.gettext
-    faults: dict[str, str] = {}
-    if not units:
-        faults["units"] = _(_NOTHING)
-    if reason not in {code for code, _ in REASONS}:
-        faults["reason"] = _(_NO_REASON)
-    if faults:
-        return await _page(house, visitor, order, {**sent, "faults": faults}, 422)
+    if asked.faults:
+        return await _page(house, visitor, order, {**sent, "faults": asked.faults}, 422)
     asks = [CancelAsk(merchant_id, order_id, line_no, quantity, _BY_BUYER, reason, f"{key}:{line_no}") for line_no, quantity in units.items()]
     if form.get("step") != "confirm":
         foreseen = await _foresee(house, asks)

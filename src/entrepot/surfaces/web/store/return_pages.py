@@ -16,9 +16,7 @@ from entrepot.aftersales.model import Outcome, Return, ReturnChoice, ReturnState
 from entrepot.aftersales.policy import ReturnAnswerCode
 from entrepot.aftersales.refunds import list_refunds_of_orders
 from entrepot.aftersales.store import read_returns
-from entrepot.base.ids import RandomIds
 from entrepot.base.sql import Conn
-from entrepot.base.time import at_ms
 from entrepot.flows.preview_back import ForeseenReturn, foresee_return
 from entrepot.flows.return_goods import ReturnWish, WishAnswer, ask_returns, send_back
 from entrepot.orders.model import Order
@@ -27,7 +25,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.store.chosen_units import chosen_units
+from entrepot.surfaces.web.store.chosen_units import NOTHING_CHOSEN, read_own_order, read_sent_units
 from entrepot.surfaces.web.store.order_pages import own_order
 
 REASONS: Final = (
@@ -58,8 +56,6 @@ _FAULTS: Final[Mapping[str, str]] = {
     Outcome.UNKNOWN: mark("This is not part of the order."),
 }
 _ACCEPTED: Final = frozenset({str(ReturnState.REQUESTED), str(Outcome.EXISTS)})
-_NOTHING: Final = mark("Choose at least one item.")
-_NO_REASON: Final = mark("Choose a reason.")
 _NO_CHOICE: Final = mark("Choose what is to become of it.")
 _REQUESTED, _APPROVED, _SENT = mark("Asked for"), mark("Approved"), mark("Sent")
 _RECEIVED, _PAID = mark("Received"), mark("Paid back")
@@ -77,10 +73,8 @@ class Foreseen(Struct, frozen=True):
 @get("/orders/{merchant_id:uuid}/{order_id:uuid}/return", opt=open_to(BUYERS))
 async def show_return_form(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath[uuid.UUID], order_id: FromPath[uuid.UUID]) -> Response[str]:
     """Show what of an order can be sent back."""
-    async with house.database.reading() as conn:
-        order = await own_order(conn, visitor, merchant_id, order_id)
-        key = RandomIds().new(at_ms(await business_now(conn))).hex
-    return await _form_page(house, visitor, order, {"request_key": key, "reason": "", "units": {}})
+    order, empty = await read_own_order(house, visitor, merchant_id, order_id)
+    return await _form_page(house, visitor, order, empty.shown)
 
 
 @post("/orders/{merchant_id:uuid}/{order_id:uuid}/return", status_code=200, opt=open_to(BUYERS))
@@ -90,29 +84,24 @@ async def ask_for_return(
     """Show what comes of sending the chosen units back, then ask for it: all of them or none."""
     async with house.database.reading() as conn:
         order = await own_order(conn, visitor, merchant_id, order_id)
-    units, reason, key = chosen_units(form), form.get("reason", ""), form.get("request_key", "")[:64]
+    asked = read_sent_units(form, visitor.language, dict(REASONS))
+    units, reason, key, sent = asked.units, asked.reason, asked.key, asked.shown
     is_confirmed, choice = form.get("step") == "confirm", form.get("choice", "")
-    sent: dict[str, object] = {"request_key": key, "reason": reason, "units": units}
     _ = visitor.language.gettext
-    faults: dict[str, str] = {}
-    if not units:
-        faults["units"] = _(_NOTHING)
-    if reason not in {code for code, _ in REASONS}:
-        faults["reason"] = _(_NO_REASON)
-    if faults:
-        return await _form_page(house, visitor, order, {**sent, "faults": faults}, 422)
+    if asked.faults:
+        return await _form_page(house, visitor, order, {**sent, "faults": asked.faults}, 422)
     wishes = {str(one): ReturnWish(merchant_id, order_id, tuple(units.items()), reason, key, one) for one, _, _ in _CHOICES}
     offered = await _foresee(house, wishes) if choice != ReturnChoice.RETURN or not is_confirmed else {}
     if offered and not (is_confirmed and choice in wishes and offered[choice].is_allowed):
         allowed = [Foreseen(str(code), _(title), _(hint), offered[code]) for code, title, hint in _CHOICES if offered[code].is_allowed]
-        faults = {} if allowed else {"units": _(_FAULTS.get(offered[ReturnChoice.RETURN].code, _NOTHING))}
+        faults = {} if allowed else {"units": _(_FAULTS.get(offered[ReturnChoice.RETURN].code, NOTHING_CHOSEN))}
         faults |= {"choice": _(_NO_CHOICE)} if allowed and is_confirmed else {}
         return await _form_page(
             house, visitor, order, {**sent, "faults": faults, "offered": allowed}, 422 if is_confirmed else 200 if allowed else 409
         )
     answer = await _ask(house, visitor, wishes[choice])
     if answer.code not in _ACCEPTED:
-        return await _form_page(house, visitor, order, {**sent, "faults": {"units": _(_FAULTS.get(answer.code, _NOTHING))}}, 409)
+        return await _form_page(house, visitor, order, {**sent, "faults": {"units": _(_FAULTS.get(answer.code, NOTHING_CHOSEN))}}, 409)
     if len(answer.rma_ids) == 1:
         return Redirect(f"/returns/{merchant_id}/{answer.rma_ids[0]}", status_code=303)
     return Redirect(f"/orders/{merchant_id}/{order_id}#returns", status_code=303)
