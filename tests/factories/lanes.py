@@ -25,5 +25,6 @@ async def waiting_behind(ahead, work):
 
 
 async def _somebody_waits(conn):
+    await fetch(conn, "select pg_stat_clear_snapshot()")  # else a connection that opened since this transaction's first look is never seen
     rows = await fetch(conn, "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
     return rows != []
