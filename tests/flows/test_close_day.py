@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.factories.documents import documents_of
 from tests.factories.house import AT, BUYER, STAFF, find_offer, later, open_house, order_of, put_stock, request
 from tests.flows.test_order_to_cash import deliver, work_floor
 
@@ -21,7 +22,7 @@ from entrepot.flows.pay_back import PayBack, pay_back, read_charges
 from entrepot.flows.run_due import STEPS, run_due
 from entrepot.flows.settle_period import close_periods
 from entrepot.parties.model import merchant_id_of
-from entrepot.settlement.invoices import check_invoice_numbers, read_cause_invoices, read_invoices
+from entrepot.settlement.invoices import check_invoice_numbers, read_cause_invoices
 from entrepot.settlement.model import InvoiceKind
 from entrepot.settlement.statements import read_payouts
 
@@ -75,7 +76,7 @@ async def test_what_arrived_is_invoiced_and_what_goes_back_is_credited(conn):
     assert await fetch(conn, "select corrects_id from invoice where kind = 'credit_note'") == [(sale.invoice_id,)]
 
     await run_all(conn, outside, later(days=4))
-    assert {one.document_number for one in await read_invoices(conn, SHENZHEN)} == {"SALE-000001", "CREDIT-000001"}
+    assert {one.document_number for one in await documents_of(conn, SHENZHEN)} == {"SALE-000001", "CREDIT-000001"}
     assert (await check_invoice_numbers(conn))[1] == []
 
 
@@ -108,7 +109,7 @@ async def test_the_days_are_closed_one_after_the_other_and_fees_are_billed_by_th
     charged = await fetch(
         conn, "select sum(amount_minor)::bigint from fee_line where merchant_id = %(m)s and charged_at < '2026-10-05'", {"m": SHENZHEN}
     )
-    bills = [one for one in await read_invoices(conn, SHENZHEN) if one.kind is InvoiceKind.FEES]
+    bills = [one for one in await documents_of(conn, SHENZHEN) if one.kind is InvoiceKind.FEES]
     assert sum(bill.gross_minor for bill in bills) == charged[0][0]
     assert bills, "the order's fees were billed"
     assert {(bill.issuer_id, bill.recipient_id, bill.tax_country) for bill in bills} == {(PLATFORM_GB, SHENZHEN, "GB")}
@@ -136,11 +137,11 @@ async def test_fees_that_nobody_can_bill_wait_and_keep_nothing_else_back(conn):
     await run_due(conn, outside, SETTLE, later(days=12), 10)
     await execute(conn, "update role_holder set effective_to = effective_from + 1 where role_code = 'platform' and marketplace_code = 'GB'")
     await close_periods(conn, outside, later(days=14))
-    assert [one for one in await read_invoices(conn, SHENZHEN) if one.kind is InvoiceKind.FEES] == []
+    assert [one for one in await documents_of(conn, SHENZHEN) if one.kind is InvoiceKind.FEES] == []
     told = await fetch(conn, "select merchant_id, note from audit_entry where command_code = 'leave_fees_unbilled'")
     assert told == [(SHENZHEN, "no platform in GB")]
     await execute(conn, "update role_holder set effective_to = null where role_code = 'platform' and marketplace_code = 'GB'")
     await close_periods(conn, outside, later(days=28))
-    (bill,) = [one for one in await read_invoices(conn, SHENZHEN) if one.kind is InvoiceKind.FEES]
+    (bill,) = [one for one in await documents_of(conn, SHENZHEN) if one.kind is InvoiceKind.FEES]
     charged = await fetch(conn, "select sum(amount_minor)::bigint from fee_line where merchant_id = %(m)s", {"m": SHENZHEN})
     assert bill.gross_minor == charged[0][0]

@@ -1,6 +1,5 @@
 """Accounts as their owners protect them: second factor, new passwords, forgotten passwords, sessions, and what every answer's headers say."""
 
-import asyncio
 import json
 import re
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ import psycopg
 import pytest
 from litestar.testing import TestClient
 from pyotp.totp import TOTP
+from tests.factories.opened import filled
 from tests.factories.shown_house import fill_database, keep_keyring
 
 from entrepot.bootstrap.application import create_app
@@ -24,11 +24,8 @@ GOOD = "correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def house(cluster):
-    name = f"{cluster.prefix}_safety"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "safety", fill_database) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

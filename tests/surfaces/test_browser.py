@@ -1,12 +1,11 @@
 """Pages in a real browser: a person buys, the operator watches, and the console stays silent."""
 
-import asyncio
 import re
 
 import pytest
-from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
-from tests.factories.served import served
-from tests.factories.shown_house import fill_database, keep_keyring
+from tests.factories.browser import chromium, sign_in, watch_console
+from tests.factories.opened import filled_and_served
+from tests.factories.shown_house import fill_database
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,19 +17,8 @@ NARROW = {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def address(cluster, tmp_path_factory):
     """Address of a house with some days of trade, served by a process of its own."""
-    name = f"{cluster.prefix}_browser"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    with served(url, keep_keyring(tmp_path_factory.mktemp("data"))) as address:
+    with filled_and_served(cluster, "browser", fill_database, tmp_path_factory.mktemp("data")) as address:
         yield address
-    cluster.drop(name)
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    """The browser, opened after the house: its driver keeps an event loop running."""
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

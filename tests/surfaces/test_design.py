@@ -1,13 +1,12 @@
 """The design system in a real browser: no serious fault for people with disabilities, in either theme, on either size, in every language and turned round."""
 
-import asyncio
 import re
 from pathlib import Path
 
 import pytest
-from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
-from tests.factories.served import served
-from tests.factories.shown_house import fill_database, keep_keyring
+from tests.factories.browser import chromium, sign_in, watch_console
+from tests.factories.opened import filled_and_served
+from tests.factories.shown_house import fill_database
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -60,18 +59,8 @@ def test_contrast_is_counted_as_the_guideline_says():
 
 @pytest.fixture(scope="module")
 def address(cluster, tmp_path_factory):
-    name = f"{cluster.prefix}_design"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    with served(url, keep_keyring(tmp_path_factory.mktemp("data"))) as address:
+    with filled_and_served(cluster, "design", fill_database, tmp_path_factory.mktemp("data")) as address:
         yield address
-    cluster.drop(name)
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

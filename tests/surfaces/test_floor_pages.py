@@ -1,12 +1,12 @@
 """The floor's pages as its scanners ask for them: what a scan books, what it says, and that a refusal changes nothing."""
 
-import asyncio
 import re
 
 import psycopg
 import pytest
 from litestar.testing import TestClient
 from tests.factories.floor_house import AUDIO, PLACE, PLAN, fill_database
+from tests.factories.opened import filled
 from tests.factories.shown_house import keep_keyring
 
 from entrepot.bootstrap.application import create_app
@@ -21,11 +21,8 @@ STATIONS = ("receive", "stow", "pick", "pack", "hand-over", "returns", "problem"
 
 @pytest.fixture(scope="module")
 def house(cluster):
-    name = f"{cluster.prefix}_floor"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "floor", fill_database) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

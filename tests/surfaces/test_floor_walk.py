@@ -1,12 +1,9 @@
 """Floor staff receive, stow, pick, pack and hand over by keyboard only, on a telephone's screen, and the console stays silent."""
 
-import asyncio
-
 import pytest
 from tests.factories.browser import chromium, opened_browser, watch_console
 from tests.factories.floor_house import PLAN, fill_database
-from tests.factories.served import served
-from tests.factories.shown_house import keep_keyring
+from tests.factories.opened import filled_and_served
 
 pytestmark = [
     pytest.mark.browser,
@@ -17,12 +14,8 @@ TELEPHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def address(cluster, tmp_path_factory):
-    name = f"{cluster.prefix}_floor_walk"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    with served(url, keep_keyring(tmp_path_factory.mktemp("data"))) as address:
+    with filled_and_served(cluster, "floor_walk", fill_database, tmp_path_factory.mktemp("data")) as address:
         yield address
-    cluster.drop(name)
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import pytest
 from litestar.testing import TestClient
 from tests.factories.house import BUYER
 from tests.factories.merchant_house import AUDIO, LEEDS, QUESTION, fill_merchant_database
-from tests.factories.shown_house import keep_keyring
+from tests.factories.opened import app_on, filled
 
 from entrepot.base.clock_store import read_business_now
-from entrepot.bootstrap.application import create_app
 from entrepot.bootstrap.outside import FreshOutside
 from entrepot.bootstrap.settings import read_settings
 from entrepot.bootstrap.tables import all_tables
@@ -34,17 +33,13 @@ NOT_BOOKS = {"web_session", "login_attempt"}
 
 @pytest.fixture(scope="module")
 def house(cluster):
-    name = f"{cluster.prefix}_merchant_pages"
-    url = cluster.clone(name)
-    asyncio.run(fill_merchant_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "merchant_pages", fill_merchant_database) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def app(house, tmp_path_factory):
-    data = keep_keyring(tmp_path_factory.mktemp("data"))
-    return create_app(read_settings({"DATABASE_URL": house, "ENTREPOT_DATA": str(data), "ENTREPOT_POOL_SIZE": "4"}))
+    return app_on(house, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,9 @@
 """A merchant that sends parcels itself, in a real browser: it ships one order, answers a message and declines another, and the console stays silent."""
 
-import asyncio
-
 import pytest
-from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
+from tests.factories.browser import chromium, sign_in, watch_console
 from tests.factories.merchant_house import QUESTION, fill_merchant_database
-from tests.factories.served import served
-from tests.factories.shown_house import keep_keyring
+from tests.factories.opened import filled_and_served
 
 pytestmark = [
     pytest.mark.browser,
@@ -21,18 +18,8 @@ PATHS = (
 
 @pytest.fixture(scope="module")
 def address(cluster, tmp_path_factory):
-    name = f"{cluster.prefix}_merchant_walk"
-    url = cluster.clone(name)
-    asyncio.run(fill_merchant_database(url))
-    with served(url, keep_keyring(tmp_path_factory.mktemp("data"))) as address:
+    with filled_and_served(cluster, "merchant_walk", fill_merchant_database, tmp_path_factory.mktemp("data")) as address:
         yield address
-    cluster.drop(name)
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with opened_browser() as browser:
-        yield browser
 
 
 def test_a_merchant_ships_answers_and_declines(address, browser):

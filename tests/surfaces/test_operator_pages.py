@@ -1,16 +1,14 @@
 """The operator's pages over HTTP: what they show, what they refuse, and that a refusal changes nothing."""
 
-import asyncio
 import re
 import uuid
 
 import psycopg
 import pytest
 from litestar.testing import TestClient
-from tests.factories.shown_house import fill_database, keep_keyring
+from tests.factories.opened import app_on, filled
+from tests.factories.shown_house import fill_database
 
-from entrepot.bootstrap.application import create_app
-from entrepot.bootstrap.settings import read_settings
 from entrepot.parties.model import merchant_id_of
 
 AUDIO = merchant_id_of("demo-shenzhen-audio")
@@ -22,17 +20,13 @@ POSTING = re.compile(r'href="(/posting/[0-9a-f-]+/[0-9a-f-]+)"')
 
 @pytest.fixture(scope="module")
 def house(cluster):
-    name = f"{cluster.prefix}_operator"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "operator", fill_database) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def app(house, tmp_path_factory):
-    data = keep_keyring(tmp_path_factory.mktemp("data"))
-    return create_app(read_settings({"DATABASE_URL": house, "ENTREPOT_DATA": str(data), "ENTREPOT_POOL_SIZE": "4"}))
+    return app_on(house, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """The operator in a real browser: finds an order by its number, opens its postings, holds and releases it, and corrects a posting with a second person."""
 
-import asyncio
 import re
 
 import pytest
-from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
-from tests.factories.served import served
-from tests.factories.shown_house import fill_database, keep_keyring
+from tests.factories.browser import chromium, sign_in, watch_console
+from tests.factories.opened import filled_and_served
+from tests.factories.shown_house import fill_database
 
 pytestmark = [
     pytest.mark.browser,
@@ -16,18 +15,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def address(cluster, tmp_path_factory):
-    name = f"{cluster.prefix}_operator_walk"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    with served(url, keep_keyring(tmp_path_factory.mktemp("data"))) as address:
+    with filled_and_served(cluster, "operator_walk", fill_database, tmp_path_factory.mktemp("data")) as address:
         yield address
-    cluster.drop(name)
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with opened_browser() as browser:
-        yield browser
 
 
 def member(browser, address, login):

@@ -1,11 +1,11 @@
 """Pages as browsers and programs ask for them: who sees what, what forms do, and how refusals look."""
 
-import asyncio
 import re
 import uuid
 
 import pytest
 from litestar.testing import TestClient
+from tests.factories.opened import filled
 from tests.factories.shown_house import SALES, fill_database, keep_keyring
 
 from entrepot.bootstrap.application import create_app
@@ -26,11 +26,8 @@ INTERNALS = ("Places looked at", "Postings", "Stock moves", "Fee:", "Reserve of 
 @pytest.fixture(scope="module")
 def house(cluster):
     """URL of a database with some days of trade, committed."""
-    name = f"{cluster.prefix}_pages"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "pages", fill_database) as url:
+        yield url
 
 
 def settings_for(url, data):

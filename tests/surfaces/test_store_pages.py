@@ -1,15 +1,12 @@
 """The buyer's pages over HTTP: basket, checkout, orders and what follows them; what is refused changes nothing."""
 
-import asyncio
 import re
 import uuid
 
 import pytest
 from litestar.testing import TestClient
-from tests.factories.shown_house import fill_database, keep_keyring
-
-from entrepot.bootstrap.application import create_app
-from entrepot.bootstrap.settings import read_settings
+from tests.factories.opened import app_on, filled
+from tests.factories.shown_house import fill_database
 
 SESSIONS = {}
 """Sessions by login: signing in is slow on purpose, and one for each account is enough."""
@@ -19,17 +16,13 @@ TOKEN = re.compile(r'name="form_token" value="(\w+)"')
 @pytest.fixture(scope="module")
 def house(cluster):
     """URL of a database with some days of trade, committed."""
-    name = f"{cluster.prefix}_store"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "store", fill_database) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def app(house, tmp_path_factory):
-    data = keep_keyring(tmp_path_factory.mktemp("data"))
-    return create_app(read_settings({"DATABASE_URL": house, "ENTREPOT_DATA": str(data), "ENTREPOT_POOL_SIZE": "4"}))
+    return app_on(house, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from tests.factories.browser import chromium, opened_browser, sign_in, watch_console
+from tests.factories.browser import chromium, sign_in, watch_console
 from tests.factories.house import STAFF, Outside
 from tests.factories.served import served
 from tests.factories.shown_house import deliver, fill_house, keep_keyring, run_steps, work
@@ -79,13 +79,6 @@ def world(cluster):
 def address(world, tmp_path_factory):
     with served(world.url, keep_keyring(tmp_path_factory.mktemp("data"))) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    """The browser, opened after the house: its driver keeps an event loop running."""
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from litestar.testing import TestClient
 from psycopg import AsyncConnection
 from tests.factories.house import KEYRING
+from tests.factories.opened import filled
 from tests.factories.shown_house import fill_database, keep_keyring
 
 from entrepot.adapters.carrier import demo_carriers
@@ -42,11 +43,8 @@ REAL_AT = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def house(cluster):
     """URL of a database with some days of trade, committed."""
-    name = f"{cluster.prefix}_tour"
-    url = cluster.clone(name)
-    asyncio.run(fill_database(url))
-    yield url
-    cluster.drop(name)
+    with filled(cluster, "tour", fill_database) as url:
+        yield url
 
 
 def app_for(url, data, **settings):

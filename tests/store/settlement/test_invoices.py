@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
+from tests.factories.documents import documents_of
 from tests.factories.settlement import AT, MERCHANT, OTHER, PLATFORM, order_id
 
 from entrepot.base.sql import execute, fetch
@@ -11,7 +12,6 @@ from entrepot.settlement.invoices import (
     insert_invoices,
     number_invoices,
     read_cause_invoices,
-    read_invoices,
 )
 from entrepot.settlement.model import InvoiceKind, UnbalancedInvoiceError
 
@@ -72,7 +72,7 @@ async def test_merchants_see_their_own_and_those_they_received(conn):
     own = replace(draft("own", 3, "SALE", issuer=MERCHANT, recipient=None, kind=InvoiceKind.SALE), lines=())
     await insert_invoices(conn, [draft("a"), own, draft("b", recipient=OTHER)])
     await number_invoices(conn, AT)
-    listed = await read_invoices(conn, MERCHANT)
+    listed = await documents_of(conn, MERCHANT)
 
     assert [(invoice.kind, invoice.document_number) for invoice in listed] == [
         (InvoiceKind.SALE, "SALE-000001"),
