@@ -4,6 +4,7 @@ import uuid
 
 from entrepot.base.named import MOST, Named
 from entrepot.base.sql import Conn, fetch
+from entrepot.settlement.invoices import NUMBER
 
 
 async def find_papers(conn: Conn, text: str, key: uuid.UUID | None) -> list[Named]:
@@ -11,8 +12,8 @@ async def find_papers(conn: Conn, text: str, key: uuid.UUID | None) -> list[Name
     series, _, number = text.rpartition("-")
     rows = await fetch(
         conn,
-        """
-        select 'invoice', merchant_id, invoice_id, series_code || '-' || coalesce(lpad(number::text, 6, '0'), ''), state from invoice
+        f"""
+        select 'invoice', merchant_id, invoice_id, {NUMBER}, state from invoice
         where (series_code = %(series)s and number = %(number)s) or invoice_id = %(key)s
         union all
         select 'statement', merchant_id, statement_id, currency || ' ' || period_from, state from statement where statement_id = %(key)s

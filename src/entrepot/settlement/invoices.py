@@ -3,12 +3,12 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch
+from entrepot.base.sql import Conn, columns, execute, execute_counted, fetch, fetch_one
 from entrepot.settlement.model import InvoiceKind, UnbalancedInvoiceError, invoice_id_of
 
 
@@ -137,26 +137,27 @@ async def number_invoices(conn: Conn, at: datetime) -> int:
     )
 
 
-async def read_invoices(conn: Conn, merchant_id: uuid.UUID, limit: int = 50) -> list[Invoice]:
-    """Return the invoices that a merchant issued or received for fees, latest first."""
-    rows = await fetch(
+_FIELDS: Final = """merchant_id, invoice_id, series_code, number, kind, cause_id, recipient_id, tax_country, net_minor, tax_minor, gross_minor, currency,
+    lines, issued_at"""
+NUMBER: Final = "case when number is null then '' else series_code || '-' || lpad(number::text, 6, '0') end"
+"""The number of a document as `Invoice.document_number` writes it, of a row of `invoice`."""
+
+
+async def read_invoice(conn: Conn, merchant_id: uuid.UUID, invoice_id: uuid.UUID) -> Invoice | None:
+    """Return an invoice that the merchant issued or received, or None."""
+    row = await fetch_one(
         conn,
-        """select merchant_id, invoice_id, series_code, number, kind, cause_id, recipient_id, tax_country, net_minor, tax_minor, gross_minor,
-               currency, lines, issued_at
-           from invoice where merchant_id = %(merchant)s or recipient_id = %(merchant)s
-           order by issued_at desc, invoice_id limit %(limit)s""",
-        {"merchant": merchant_id, "limit": limit},
+        f"select {_FIELDS} from invoice where invoice_id = %(invoice)s and (merchant_id = %(merchant)s or recipient_id = %(merchant)s)",
+        {"merchant": merchant_id, "invoice": invoice_id},
     )
-    return [_invoice(row) for row in rows]
+    return None if row is None else _invoice(row)
 
 
 async def read_cause_invoices(conn: Conn, issuer_id: uuid.UUID, *cause_ids: uuid.UUID) -> list[Invoice]:
     """Return the documents of one issuer for orders, refunds or periods, oldest first."""
     rows = await fetch(
         conn,
-        """select merchant_id, invoice_id, series_code, number, kind, cause_id, recipient_id, tax_country, net_minor, tax_minor, gross_minor,
-               currency, lines, issued_at
-           from invoice where merchant_id = %(issuer)s and cause_id = any(%(causes)s) order by issued_at, invoice_id""",
+        f"select {_FIELDS} from invoice where merchant_id = %(issuer)s and cause_id = any(%(causes)s) order by issued_at, invoice_id",
         {"issuer": issuer_id, "causes": list(cause_ids)},
     )
     return [_invoice(row) for row in rows]

@@ -9,6 +9,7 @@ from msgspec import Struct
 from entrepot.base.listed import NAMES, ListAsk, Listed, ordered, params_of, total_listed
 from entrepot.base.named import as_id
 from entrepot.base.sql import Conn, fetch, fetch_one
+from entrepot.settlement.invoices import NUMBER
 
 
 class ListedStatement(Struct, frozen=True):
@@ -134,7 +135,7 @@ async def count_payout_states(conn: Conn) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in await fetch(conn, "select state, count(*) from payout group by state")}
 
 
-_INVOICE: Final = """i.merchant_id, i.invoice_id, case when i.number is null then '' else i.series_code || '-' || lpad(i.number::text, 6, '0') end, i.kind, i.state, i.recipient_id,
+_INVOICE: Final = f"""i.merchant_id, i.invoice_id, {NUMBER}, i.kind, i.state, i.recipient_id,
     i.tax_country, i.net_minor, i.tax_minor, i.gross_minor, i.currency, i.issued_at"""
 _INVOICE_SORTS: Final = {
     "number": "i.series_code, i.number",

@@ -1,4 +1,4 @@
-"""What a merchant's money pages ask: fees by the page with their sums, one fee, one statement, one invoice."""
+"""What a merchant's money pages ask: fees by the page with their sums, one fee, one statement."""
 
 import uuid
 from collections.abc import Sequence
@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from entrepot.base.sql import Conn, fetch, fetch_one
 from entrepot.settlement.fees import FeeLine
-from entrepot.settlement.invoices import Invoice
-from entrepot.settlement.model import InvoiceKind, Period, StatementState
+from entrepot.settlement.model import Period, StatementState
 from entrepot.settlement.statements import Statement
 from entrepot.settlement.store import StoredFee
 
@@ -105,19 +104,3 @@ async def read_statement(conn: Conn, merchant_id: uuid.UUID, statement_id: uuid.
     if row is None:
         return None
     return Statement(row[0], row[1], row[2], Period(row[3], row[4]), row[5], row[6], row[7], StatementState(row[8])), row[9]
-
-
-async def read_invoice(conn: Conn, merchant_id: uuid.UUID, invoice_id: uuid.UUID) -> Invoice | None:
-    """Return an invoice that the merchant issued or received, or None."""
-    row = await fetch_one(
-        conn,
-        """select merchant_id, invoice_id, series_code, number, kind, cause_id, recipient_id, tax_country, net_minor, tax_minor, gross_minor,
-               currency, lines, issued_at
-           from invoice where invoice_id = %(invoice)s and (merchant_id = %(merchant)s or recipient_id = %(merchant)s)""",
-        {"merchant": merchant_id, "invoice": invoice_id},
-    )
-    if row is None:
-        return None
-    return Invoice(
-        row[0], row[1], row[2], row[3], InvoiceKind(row[4]), row[5], row[6], row[7], row[8], row[9], row[10], row[11], tuple(row[12]), row[13]
-    )

@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from entrepot.surfaces.web.languages import mark
-from entrepot.warehouse.grading import Disposition, Grade
+from entrepot.base.errors import EntrepotError
+from entrepot.surfaces.web.languages import Language, mark
+from entrepot.surfaces.web.words import told
+from entrepot.warehouse.grading import Disposition, Grade, target_of
 
 GRADES: Final = (
     (Grade.SELLABLE, mark("As new"), mark("Complete, clean, nothing missing")),
@@ -18,3 +20,14 @@ DISPOSITIONS: Final = (
     (Disposition.DISPOSE, mark("Dispose of")),
 )
 """What may become of it."""
+_SOMEWHERE: Final = "X"
+"""A bin for questions in which it does not matter which one."""
+
+
+def grading_fault(language: Language, grade: Grade, disposition: Disposition, note: str) -> str:
+    """Return why the warehouse's rule refuses a grade with what becomes of it, or nothing."""
+    try:
+        target_of(grade, disposition, "", _SOMEWHERE, note)
+    except EntrepotError as refused:
+        return told(language, refused)
+    return ""

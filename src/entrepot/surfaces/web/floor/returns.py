@@ -24,7 +24,7 @@ from entrepot.orders.read import read_lines, read_orders
 from entrepot.surfaces.web.access import FLOOR, FormDep, Visitor, VisitorDep, open_to
 from entrepot.surfaces.web.floor.goods import Item, read_goods
 from entrepot.surfaces.web.floor.shift import OK, STOP, Said, Shift, at_work, code_of, floor_page, writing
-from entrepot.surfaces.web.grading_words import DISPOSITIONS, GRADES
+from entrepot.surfaces.web.grading_words import DISPOSITIONS, GRADES, grading_fault
 from entrepot.surfaces.web.house import House, HouseDep
 from entrepot.warehouse.binning import StowChoice
 from entrepot.warehouse.grading import Disposition, Grade, condition_of
@@ -148,10 +148,8 @@ async def _grade(conn: Conn, shift: Shift, stored: Return, form: MultiDict[str])
         key = f"{line.line_no}.{line.part_no}"
         if one is None:
             faults[key] = _("Choose a grade and what becomes of it.")
-        elif one.disposition is Disposition.DISPOSE and not (one.evidence or "").strip():
-            faults[key] = _("Say in a few words why it is disposed of.")
-        elif one.disposition is Disposition.RESTOCK and one.grade is not Grade.SELLABLE:
-            faults[key] = _("Only what is as new goes back on sale.")
+        elif fault := grading_fault(shift.visitor.language, one.grade, one.disposition, one.evidence or ""):
+            faults[key] = fault
         elif one.disposition is not Disposition.DISPOSE and (shift.place.place_code, bin_spot(one.bin_code or "")) not in known:
             faults[key] = _("Scan the bin that it goes to.")
         else:

@@ -18,8 +18,9 @@ from entrepot.flows.explain_statement import read_line_entries
 from entrepot.orders.read import read_orders
 from entrepot.parties.model import PAYOUT_GATE
 from entrepot.parties.store import read_bank_accounts, read_open_gates
+from entrepot.settlement.invoices import read_invoice
 from entrepot.settlement.lists import ListedInvoice, find_invoices
-from entrepot.settlement.merchant_lists import read_invoice, read_statement
+from entrepot.settlement.merchant_lists import read_statement
 from entrepot.settlement.model import InvoiceKind, LineKind, PayoutState, StatementState, period_of
 from entrepot.settlement.statements import Movement, Payout, Statement, read_payouts, read_statement_lines, read_statements
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to

@@ -19,7 +19,7 @@ from entrepot.flows.return_goods import BackReceipt, Graded, ReturnVerdict, Verd
 from entrepot.operations.model import Role
 from entrepot.orders.read import read_lines, read_orders
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
-from entrepot.surfaces.web.grading_words import DISPOSITIONS, GRADES
+from entrepot.surfaces.web.grading_words import DISPOSITIONS, GRADES, grading_fault
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
@@ -188,10 +188,8 @@ def _graded(language: Language, stored: Return, line: ReturnLine, units: int, fo
     grade, disposition, note = (form.get(f"{name}.{key}", "").strip()[:_NOTE_LENGTH] for name in ("grade", "disposition", "note"))
     if grade not in set(Grade) or disposition not in set(Disposition):
         return None, _("Choose a grade and what becomes of it.")
-    if disposition == Disposition.DISPOSE and not note:
-        return None, _("Say in a few words why it is disposed of.")
-    if disposition == Disposition.RESTOCK and grade != Grade.SELLABLE:
-        return None, _("Only what is as new goes back on sale.")
+    if fault := grading_fault(language, Grade(grade), Disposition(disposition), note):
+        return None, fault
     graded = Graded(
         stored.merchant_id, stored.rma_id, line.line_no, line.part_no, units, Grade(grade), Disposition(disposition), evidence=note or None
     )
