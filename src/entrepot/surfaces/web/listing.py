@@ -21,7 +21,7 @@ from msgspec import Struct
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.money import major
 from entrepot.parties.saved_views import SavedView, list_saved_views
-from entrepot.surfaces.web.access import Visitor
+from entrepot.surfaces.web.access import Visitor, WebRequest
 from entrepot.surfaces.web.house import House
 from entrepot.surfaces.web.languages import Language
 from entrepot.surfaces.web.render import page
@@ -284,6 +284,11 @@ def _page_no(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:7]) <= _CSV_MOST:
         raise UnknownListFieldError("page", text, "Use a number from 1 to %(most)s.", most=_CSV_MOST)
     return int(text)
+
+
+def list_query(request: WebRequest) -> dict[str, str]:
+    """Return what an address asks of a list, without what was just done."""
+    return {name: ",".join(values) for name, values in request.query_params.dict().items() if name not in {"done", "row"}}
 
 
 async def answer_listing(

@@ -21,8 +21,8 @@ from entrepot.settlement.store import StoredFee
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, UnknownListFieldError, answer_listing
-from entrepot.surfaces.web.merchant.own import list_query, merchant_of
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, UnknownListFieldError, answer_listing, list_query
+from entrepot.surfaces.web.merchant.own import merchant_of
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import plain_words, words
 

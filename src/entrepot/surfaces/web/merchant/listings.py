@@ -16,8 +16,8 @@ from entrepot.catalogue.store import list_offers
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
-from entrepot.surfaces.web.merchant.own import led_to, list_query, merchant_of, told_by
+from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query, sift
+from entrepot.surfaces.web.merchant.own import led_to, merchant_of, told_by
 from entrepot.surfaces.web.words import named, plain_words, short_title
 
 LISTINGS: Final = "/merchant/listings"

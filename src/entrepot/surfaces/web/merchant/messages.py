@@ -22,8 +22,8 @@ from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep
 from entrepot.surfaces.web.forms import read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
-from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, list_query, merchant_of, request_key, told_by
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query, sift
+from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, merchant_of, request_key, told_by
 from entrepot.surfaces.web.render import page
 
 INBOX: Final = "/merchant/messages"

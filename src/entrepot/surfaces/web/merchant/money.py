@@ -27,8 +27,8 @@ from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.invoice_paper import send_invoice
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
-from entrepot.surfaces.web.merchant.own import list_query, merchant_of, read_own
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query, sift
+from entrepot.surfaces.web.merchant.own import merchant_of, read_own
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import plain_words
 

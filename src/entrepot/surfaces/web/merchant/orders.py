@@ -18,8 +18,8 @@ from entrepot.orders.sales_list import SalesAsk, SalesRow, find_sales
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
-from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, list_query, merchant_of, told_by
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query
+from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, merchant_of, told_by
 from entrepot.surfaces.web.order_page import way_of
 from entrepot.surfaces.web.order_view import read_full_view
 from entrepot.surfaces.web.render import page

@@ -78,11 +78,6 @@ def told_by(request: WebRequest) -> tuple[str, str] | None:
     return _DONE.get(request.query_params.get("done", ""))
 
 
-def list_query(request: WebRequest) -> dict[str, str]:
-    """Return what an address asks of a list, without what was just done."""
-    return {name: ",".join(values) for name, values in request.query_params.dict().items() if name not in {"done", "row"}}
-
-
 def request_key() -> str:
     """Return a key for a form, so that sending it twice counts once."""
     return secrets.token_urlsafe(12)

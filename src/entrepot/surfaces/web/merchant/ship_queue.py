@@ -19,8 +19,8 @@ from entrepot.orders.read import read_allocations, read_lines, read_orders
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, sift
-from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, list_query, merchant_of, told_by
+from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query, sift
+from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, merchant_of, told_by
 from entrepot.surfaces.web.render import page
 
 QUEUE: Final = "/merchant/ship"

@@ -27,8 +27,8 @@ from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep
 from entrepot.surfaces.web.forms import read_form
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
-from entrepot.surfaces.web.merchant.own import led_to, list_query, merchant_of, told_by
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query
+from entrepot.surfaces.web.merchant.own import led_to, merchant_of, told_by
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import named
 from entrepot.warehouse.model import PlanState

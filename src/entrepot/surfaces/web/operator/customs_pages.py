@@ -16,8 +16,8 @@ from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
-from entrepot.surfaces.web.operator.rows import Texts, ask_of, list_query
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query
+from entrepot.surfaces.web.operator.rows import Texts, ask_of
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import plain_words
 

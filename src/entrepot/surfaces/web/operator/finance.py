@@ -30,9 +30,9 @@ from entrepot.settlement.statements import read_statement_lines
 from entrepot.surfaces.web.access import HOUSE, FormDep, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
-from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
+from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query
 from entrepot.surfaces.web.operator.audiences import BOOKKEEPERS
-from entrepot.surfaces.web.operator.rows import Texts, ask_of, list_query
+from entrepot.surfaces.web.operator.rows import Texts, ask_of
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import plain_words
 

@@ -13,7 +13,7 @@ from entrepot.base.sql import Conn
 from entrepot.parties.store import order_merchants
 from entrepot.surfaces.web.access import Visitor, WebRequest
 from entrepot.surfaces.web.house import House
-from entrepot.surfaces.web.listing import Ask, Found, Listing, Row, answer_listing, sift
+from entrepot.surfaces.web.listing import Ask, Found, Listing, Row, answer_listing, list_query, sift
 
 MOST: Final = 2000
 """How many rows of one record's page are read at most; what is beyond is found in its list."""
@@ -53,11 +53,6 @@ async def ask_of(conn: Conn, ask: Ask, limit: int, offset: int, by_merchant: fro
     text = ask.filters.get("q", "")
     merchants = await order_merchants(conn, text) if text or ask.sort_key in by_merchant else []
     return ListAsk(filters, text, merchants, ask.sort_key, ask.is_descending, limit, offset)
-
-
-def list_query(request: WebRequest) -> dict[str, str]:
-    """Return what an address asks of a list, without what was just done."""
-    return {name: value for name, value in request.query_params.items() if name not in {"row", "done"}}
 
 
 def hours_before(now: datetime, count: int) -> list[datetime]:
