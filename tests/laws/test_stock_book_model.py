@@ -148,8 +148,7 @@ class StockModel:
             answers.append((left >= ask.quantity, left))
             if left >= ask.quantity:
                 free[ask.key] = left - ask.quantity
-                before = self.holds.get(part_key(ask))
-                self.holds[part_key(ask)] = Hold(ask.key, before.quantity if before else ask.quantity, ask.at, ask.quantity)
+                self.holds[part_key(ask)] = Hold(ask.key, ask.quantity, ask.at, ask.quantity)
         return answers
 
     def release(self, parts):
@@ -298,11 +297,12 @@ class StockWalk(RuleBasedStateMachine):
         self.hold(batch)
 
     @precondition(lambda self: self.model.holds)
-    @rule(places=st.lists(some, min_size=1, max_size=3), fewer=st.integers(0, 1))
-    def reserve_again(self, places, fewer):
-        """What was given back whole is held once more; what is held or consumed already is refused, and all of its batch."""
+    @rule(places=st.lists(some, min_size=1, max_size=3), fewer=st.integers(0, 1), moved_to=st.sampled_from([None, None, "P1", "P2"]))
+    def reserve_again(self, places, fewer, moved_to):
+        """What was given back whole is held once more, there or elsewhere; what is held or consumed already is refused, and all of its batch."""
         chosen = dict(self.hold_at(place) for place in places)
-        batch = [ReservationAsk(*name, hold.key, max(1, hold.quantity - fewer), AT, None) for name, hold in chosen.items()]
+        keys = {name: replace(hold.key, place_code=moved_to or hold.key.place_code) for name, hold in chosen.items()}
+        batch = [ReservationAsk(*name, keys[name], max(1, hold.quantity - fewer), AT, None) for name, hold in chosen.items()]
         if all(hold.state == "released" and not hold.consumed for hold in chosen.values()):
             self.hold(batch)
             return

@@ -89,6 +89,19 @@ async def test_release_gives_back_exactly_once(conn):
     assert await proofs(conn) == []
 
 
+async def test_what_was_given_back_is_held_again_where_it_is_asked_for(conn):
+    """Whoever was outrun at one place keeps the number of the order, and is served from another."""
+    await post_moves(conn, [receipt("r1", 5), receipt("r2", 5, place="P2")])
+    await reserve_units(conn, [ask("o1", 4)])
+    await release_units(conn, [part("o1", 4)])
+    assert [answer.is_held for answer in await reserve_units(conn, [ask("o1", 5, place="P2")])] == [True]
+    assert (await stand(conn), await stand(conn, "P2")) == ((5, 0), (5, 5))
+    assert await proofs(conn) == []
+    assert [back.quantity for back in await release_units(conn, [part("o1", 5)])] == [5]
+    assert (await stand(conn), await stand(conn, "P2")) == ((5, 0), (5, 0))
+    assert await proofs(conn) == []
+
+
 async def test_parts_of_one_reservation_that_leave_or_are_released_together_all_count(conn):
     await post_moves(conn, [receipt("r1", 9)])
     await reserve_units(conn, [ask("o1", 8)])

@@ -107,7 +107,7 @@ def _ask_columns(asks: Sequence[ReservationAsk]) -> dict[str, object]:
 
 
 async def _insert_reservations(conn: Conn, asks: Sequence[ReservationAsk]) -> None:
-    """Write the reservations that were held; one that was released whole before is held again, and one that is not breaks a check."""
+    """Write the reservations that were held; one that was released whole before is held again, wherever it is now, and one that is not breaks a check."""
     try:
         await execute(conn, _INSERT, _ask_columns(asks))
     except (CheckViolation, CardinalityViolation) as broken:
@@ -123,7 +123,10 @@ _INSERT = f"""
            quantity, quantity, 'held', at, expires_at
     from {_ASKS}
     on conflict (merchant_id, holder_id, line_no, part_no) do update
-    set open_quantity = case when stock_reservation.open_quantity + stock_reservation.consumed_quantity + stock_reservation.short_quantity = 0
+    set stock_item_id = excluded.stock_item_id, place_code = excluded.place_code, owner_id = excluded.owner_id,
+        condition_code = excluded.condition_code, customs_status = excluded.customs_status, pool_code = excluded.pool_code,
+        quantity = excluded.quantity,
+        open_quantity = case when stock_reservation.open_quantity + stock_reservation.consumed_quantity + stock_reservation.short_quantity = 0
                              then excluded.open_quantity else -1 end,
         state = 'held', at = excluded.at, expires_at = excluded.expires_at
 """
