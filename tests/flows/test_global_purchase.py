@@ -32,11 +32,17 @@ from tests.factories.house import AT, BUYER, later, open_house
 
 from entrepot.adapters.bank import BuiltInBank
 from entrepot.base.due import take_due
+from entrepot.books.stock.model import Consumption
 from entrepot.books.stock.read import read_units
+from entrepot.books.stock.reserve import release_units
 from entrepot.catalogue.demo import DEMO
+from entrepot.customs.fit import read_order_quota
+from entrepot.customs.hold import release_quota
+from entrepot.customs.quota import CloseAsk
 from entrepot.customs.read import read_declarations_of_orders, read_messages
+from entrepot.flows.hold import hold_checkouts
 from entrepot.flows.open_house import admission_rule
-from entrepot.flows.order_to_cash import SETTLE, place_orders, settle_orders
+from entrepot.flows.order_to_cash import SETTLE, place_orders, quote_checkouts, settle_orders
 from entrepot.flows.plan_checkout import NET_CONTENT
 from entrepot.flows.settle_period import close_periods, send_payouts
 from entrepot.operations.registry import REGISTRY
@@ -184,6 +190,29 @@ async def test_an_order_that_lifts_the_year_over_its_limit_is_refused_and_holds_
     await place(conn, outside, [(cheap, 1)])
     assert await year(conn) == (0, 2_600_000, 0, 0)
     assert await proofs(conn, outside, AT) == []
+
+
+async def test_a_checkout_outrun_in_its_year_holds_the_whole_of_it_when_it_comes_again(conn):
+    """At the same instant, as while the business clock stands: its orders are the same ones, and one of them held its part before."""
+    _, outside = await open_house(conn)
+    offer, romper = await offer_at(conn, TASMAN, VITAMIN, "5000.00"), await offer_at(conn, OSAKA, "SAKURA-ROMPER", "900.00")
+    await stock(conn, TASMAN, VITAMIN, BONDED, 9)
+    await stock(conn, OSAKA, "SAKURA-ROMPER", BONDED, 3, "-")
+    for _ in range(4):
+        await place(conn, outside, [(offer, 1)])
+    plans = await quote_checkouts(conn, outside, [order([(romper, 1), (offer, 1)])])
+    _, faster = await place(conn, outside, [(offer, 1)])
+    refused = await hold_checkouts(conn, outside.reference, plans)
+    assert [refusal.code for refusal in refused.values()] == ["cbec_year_over_limit"]
+    assert await year(conn) == (0, 2_500_000, 0, 100_000)
+    await release_quota(conn, [CloseAsk(ORDERER, faster[1], 1, AT, "test")])
+    for _ in range(2):
+        assert await hold_checkouts(conn, outside.reference, plans) == {}
+        assert await year(conn) == (0, 2_590_000, 0, 10_000)
+        held = await read_order_quota(conn, [ORDERER] * 2, [line.order_id for line in plans[0].lines])
+        await release_quota(conn, [CloseAsk(one.person_id, one.order_id, one.attempt, AT, "test") for one in held.values()])
+        assert await year(conn) == (0, 2_000_000, 0, 600_000)
+        await release_units(conn, [Consumption(line.ask.merchant_id, line.order_id, line.line_no, 1, 1) for line in plans[0].lines])
 
 
 async def test_an_order_over_the_year_leaves_its_units_and_its_part_of_the_year_to_the_next_in_the_batch(conn):

@@ -75,6 +75,21 @@ async def read_order_quota(
     return {(row[0], row[1]): OrderQuota(*row) for row in rows}
 
 
+async def read_attempts(conn: Conn, person_ids: Sequence[uuid.UUID], order_ids: Sequence[uuid.UUID]) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
+    """Return how often orders held something of persons' years so far, given as equally long lists; orders that never did are left out."""
+    rows = await fetch(
+        conn,
+        """
+        select e.person_id, e.order_id, max(substr(e.entry_key, length('hold:' || e.order_id || ':') + 1)::integer)
+        from quota_entry e join (select distinct * from unnest(%(persons)s::uuid[], %(orders)s::uuid[])) as t(person_id, order_id)
+          on t.person_id = e.person_id and t.order_id = e.order_id
+        where e.kind = 'hold' group by 1, 2
+        """,
+        {"persons": list(person_ids), "orders": list(order_ids)},
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 async def shrink_quota(conn: Conn, asks: Sequence[ShrinkAsk]) -> list[QuotaAnswer]:
     """End holds and open them again with less value, in one statement; what is freed counts as used elsewhere in a year reported as full."""
     for ask in asks:
