@@ -138,9 +138,8 @@ async def _measure_inside(program: Running, load: Load, world: BenchWorld) -> Me
 
 
 async def place_batch(conn: Conn, outside: Outside, requests: Sequence[OrderRequest]) -> list[int]:
-    """Place a batch as the server does, statements in a pipeline, and tell each answer as it would."""
-    async with conn.pipeline():
-        answers = await place_orders(conn, outside, requests, _CALLER)
+    """Place a batch as the server does and tell each answer as it would."""
+    answers = await place_orders(conn, outside, requests, _CALLER)
     return [201 if one.refusal is None else 409 for one in answers]
 
 

@@ -1,6 +1,6 @@
 """Where the processor's time of one order goes, step by step: `python -m benchmarks.steps` prints the program's share and the database's.
 
-Batches of 128 are placed on one connection as the server does it, then their payments are taken as the worker does it. The program's time is
+Batches of 128, or of as many as `--size` says, are placed on one connection as the server does it, then their payments are taken as the worker does it. The program's time is
 sampled by the profiling timer; the database's is what its log says of each statement, and the rest of its processes' time.
 """
 
@@ -27,6 +27,7 @@ from benchmarks.processes import family_cpu_s, main_process
 from entrepot.base.batching import BATCH_LIMIT, chunks
 from entrepot.base.clock_store import read_business_now
 from entrepot.base.time import RealClock
+from entrepot.bootstrap.child import look_for_cycles_rarely
 from entrepot.bootstrap.database import in_transaction, open_pool
 from entrepot.bootstrap.migrate import upgrade
 from entrepot.bootstrap.outside import build_outside, read_keyring
@@ -117,8 +118,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workload", choices=WORKLOADS, default=UNIFORM)
     parser.add_argument("--batches", type=int, default=200)
+    parser.add_argument("--size", type=int, default=BATCH_LIMIT, help="Orders in a batch; 1 shows what a lonely order costs.")
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args()
+    look_for_cycles_rarely()
     with throwaway_cluster(Durability.KEEP) as cluster, tempfile.TemporaryDirectory(prefix="entrepot-bench-") as directory:
         upgrade(cluster.url())
         asyncio.run(_measure(cluster, Path(directory), args))
@@ -127,11 +130,11 @@ def main() -> None:
 async def _measure(cluster: Cluster, data: Path, args: argparse.Namespace) -> None:
     async with await psycopg.AsyncConnection.connect(cluster.url(), autocommit=True) as conn:
         world = await fill_world(conn, read_keyring(read_settings({}, {"data": str(data)})), SMALL if args.small else FULL)
-    await _place(cluster, world, Load(ORDERS, args.workload, 1, 0, 0, 20 * BATCH_LIMIT), "")
+    await _place(cluster, world, Load(ORDERS, args.workload, 1, 0, 0, 20 * BATCH_LIMIT), args.size, "")
     await _pay(cluster, "")
     for run, options in ((1, ""), (2, LOGGED)):
-        load = Load(ORDERS, args.workload, 1, 0, run, args.batches * BATCH_LIMIT)
-        placed = await _logged(cluster, _place(cluster, world, load, options))
+        load = Load(ORDERS, args.workload, 1, 0, run, args.batches * args.size)
+        placed = await _logged(cluster, _place(cluster, world, load, args.size, options))
         paid = await _logged(cluster, _pay(cluster, options))
         for name, (log, samples, program_s, database_s) in (("placing", placed), ("taking the payment and releasing the work", paid)):
             print(f"-- {name} --")
@@ -148,7 +151,7 @@ async def _logged(cluster: Cluster, work: Awaitable[tuple[Samples, float, float]
     return cluster.log.read_text(errors="replace")[size:], samples, program_s, database_s
 
 
-async def _place(cluster: Cluster, world: BenchWorld, load: Load, options: str) -> tuple[Samples, float, float]:
+async def _place(cluster: Cluster, world: BenchWorld, load: Load, size: int, options: str) -> tuple[Samples, float, float]:
     """Place a load in batches; return the samples and the seconds of program and database."""
     async with await psycopg.AsyncConnection.connect(cluster.url()) as conn:
         now = await read_business_now(conn) or RealClock().now()
@@ -158,7 +161,7 @@ async def _place(cluster: Cluster, world: BenchWorld, load: Load, options: str) 
     async with open_pool(cluster.url() + options, 1) as pool:
         database_s, program_s = family_cpu_s(main_pid), process_time()
         with sampled() as samples:
-            for part in chunks(requests, BATCH_LIMIT):
+            for part in chunks(requests, size):
                 await in_transaction(pool, lambda conn, part=part: place_batch(conn, outside, part))
         return samples, process_time() - program_s, family_cpu_s(main_pid) - database_s
 

@@ -9,13 +9,11 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection, AsyncRawCursor, adapters
-from psycopg.abc import PQGen
 from psycopg.pq import Format
-from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
-from psycopg.waiting import Ready, Wait
 
 from entrepot.base.arrays import ARRAY_OIDS, PackedDumper, pack_array
+from entrepot.base.pipes import open_pipe
 
 Conn = AsyncConnection[TupleRow]
 """A connection inside a transaction that the flow opened; stores never commit."""
@@ -27,6 +25,7 @@ _JSON: Final = msgspec.json.Encoder()
 for _packed in ARRAY_OIDS:
     adapters.register_dumper(_packed, PackedDumper)
 
+_LISTS: Final = re.compile(r"\bunnest\(((?:\s*%\(\w+\)[sbt]::\w+\[\]\s*,)+\s*%\(\w+\)[sbt]::\w+\[\]\s*)\)(?!\s+with\s+ordinality)", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)[sbt](?:::(\w+)\[\])?|%%")
 
 
@@ -39,7 +38,11 @@ class _Statement(Struct, frozen=True):
 
 @lru_cache(maxsize=4096)
 def _statement(sql: str) -> _Statement:
-    """Number the parameters of a statement; equal names share a number."""
+    """Number the parameters of a statement; equal names share a number.
+
+    Several lists side by side, `from unnest(a, b)`, are asked for as `(select unnest(a), unnest(b))`, which gives the same rows: the database
+    fills a store of its own for each list of the first form, which costs more than most of what is done with the rows.
+    """
     numbers: dict[str, int] = {}
     kinds: dict[str, str] = {}
 
@@ -50,19 +53,21 @@ def _statement(sql: str) -> _Statement:
         kinds.setdefault(name, kind or "")
         return f"${numbers.setdefault(name, len(numbers) + 1)}" + (f"::{kind}[]" if kind else "")
 
-    text = _PLACEHOLDER.sub(number, sql)
+    text = _PLACEHOLDER.sub(number, _LISTS.sub(_side_by_side, sql))
     return _Statement(text.encode(), tuple((name, kinds[name]) for name in numbers))
 
 
-async def _run(conn: Conn, sql: str, params: Mapping[str, object] | None, result: Format) -> AsyncRawCursor[TupleRow]:
-    """Run one statement: arrays are packed by the type that the statement casts them to, everything else is left to the driver."""
-    cursor = AsyncRawCursor(conn)
-    cursor.format = result
+def _side_by_side(found: re.Match[str]) -> str:
+    """Return lists as columns of a select list, which the database steps through together."""
+    return "(select " + ", ".join(f"unnest({one.strip()})" for one in found.group(1).split(",")) + ")"
+
+
+def _bound(sql: str, params: Mapping[str, object] | None) -> tuple[bytes, list[object]]:
+    """Return a statement with its values in order: arrays are packed by the type that it casts them to, everything else is left to the driver."""
     if params is None:
-        return await cursor.execute(sql.encode())
+        return sql.encode(), []
     statement = _statement(sql)
-    values = [params[name] if not kind else _packed_or_given(kind, params[name]) for name, kind in statement.parameters]
-    return await cursor.execute(statement.text, values)
+    return statement.text, [params[name] if not kind else _packed_or_given(kind, params[name]) for name, kind in statement.parameters]
 
 
 def _packed_or_given(kind: str, value: object) -> object:
@@ -70,39 +75,44 @@ def _packed_or_given(kind: str, value: object) -> object:
     return pack_array(kind, cast("list[object]", value)) if isinstance(value, list) else value
 
 
+async def _run(conn: Conn, sql: str, params: Mapping[str, object] | None, result: Format) -> AsyncRawCursor[TupleRow]:
+    """Run one statement through a cursor of the driver."""
+    cursor = AsyncRawCursor(conn)
+    cursor.format = result
+    text, values = _bound(sql, params)
+    return await cursor.execute(text, None if params is None else values)
+
+
 async def fetch(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
     """Run one statement with named parameters and return all rows."""
+    pipe = open_pipe(conn)
+    if pipe is not None:
+        return await pipe.fetch(*_bound(sql, params))
     cursor = await _run(conn, sql, params, Format.BINARY)
     return await cursor.fetchall()
 
 
 async def fetch_one(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> Row | None:
     """Run one statement and return its first row, or None."""
-    cursor = await _run(conn, sql, params, Format.BINARY)
-    return await cursor.fetchone()
+    rows = await fetch(conn, sql, params)
+    return rows[0] if rows else None
 
 
 async def execute(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> None:
-    """Run one statement; where the caller pipelines its statements, the database works on it while the program goes on."""
+    """Run one statement; in a pipe the database works on it while the program goes on."""
+    pipe = open_pipe(conn)
+    if pipe is not None:
+        await pipe.execute(*_bound(sql, params))
+        return
     await _run(conn, sql, params, Format.TEXT)
-    if conn.pgconn.pipeline_status:
-        await conn.wait(_send_whole(conn.pgconn))
-
-
-def _send_whole(pgconn: PGconn) -> PQGen[None]:
-    """Wait until everything was sent: the database begins with a statement only when it has all of it, and a batch outgrows the socket's buffer."""
-    while pgconn.flush():
-        ready = yield Wait.RW
-        if ready & Ready.R:
-            pgconn.consume_input()
 
 
 async def execute_counted(conn: Conn, sql: str, params: Mapping[str, object] | None = None) -> int:
     """Run one statement and return the number of rows it touched."""
+    pipe = open_pipe(conn)
+    if pipe is not None:
+        return (await pipe.ask(*_bound(sql, params))).command_tuples or 0
     cursor = await _run(conn, sql, params, Format.TEXT)
-    if conn.pgconn.pipeline_status:
-        async with conn.pipeline():  # its end waits for the count
-            pass
     return cursor.rowcount
 
 

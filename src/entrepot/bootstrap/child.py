@@ -24,11 +24,11 @@ def run_child(name: str, work: Callable[[Settings], Coroutine[object, object, No
     """Run a child's work until SIGTERM or until the supervisor's end of the pipe closes."""
     settings = read_settings()
     configure_logs(settings, name)
-    _look_for_cycles_rarely()
+    look_for_cycles_rarely()
     return asyncio.run(_until_stopped(work(settings)))
 
 
-def _look_for_cycles_rarely() -> None:
+def look_for_cycles_rarely() -> None:
     """Let Python look for reference cycles after some batches, not within each, and never again through what was loaded at the start.
 
     A batch of 128 orders makes tens of thousands of records without cycles; with Python's own thresholds the looking was a fifth of the time of placing one.

@@ -5,15 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from entrepot.base.errors import UnavailableError
+from entrepot.base.pipes import PipedConnection, piped
 from entrepot.base.sql import Conn
 
-Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+Pool = AsyncConnectionPool[PipedConnection]
 Result = TypeVar("Result")
 
 OLDEST_VERSION: Final = 16
@@ -67,7 +66,14 @@ def shown_url(url: str) -> str:
 def open_pool(url: str, most: int) -> Pool:
     """Return a pool that opens with `async with`; its connections are transactions, committed by `in_transaction`."""
     return AsyncConnectionPool(
-        url, min_size=1, max_size=most, open=False, timeout=30, reconnect_timeout=300, connection_class=AsyncConnection[TupleRow]
+        url,
+        min_size=1,
+        max_size=most,
+        open=False,
+        timeout=30,
+        reconnect_timeout=300,
+        connection_class=PipedConnection,
+        configure=_plan_once,
     )
 
 
@@ -80,9 +86,15 @@ def open_reading_pool(url: str, most: int) -> Pool:
         open=False,
         timeout=30,
         reconnect_timeout=300,
-        connection_class=AsyncConnection[TupleRow],
+        connection_class=PipedConnection,
         configure=_read_only,
     )
+
+
+async def _plan_once(conn: Conn) -> None:
+    """Let each statement be planned once: their lists are looked up by key, however long they are, so that planning anew finds the same."""
+    await conn.execute("set plan_cache_mode = force_generic_plan")
+    await conn.commit()
 
 
 async def _read_only(conn: Conn) -> None:
@@ -98,7 +110,7 @@ async def in_transaction(pool: Pool, work: Callable[[Conn], Awaitable[Result]]) 
     attempt = 0
     while True:
         try:
-            async with pool.connection() as conn, conn.transaction():
+            async with pool.connection() as conn, piped(conn):
                 return await work(conn)
         except PoolTimeout:
             raise DatabaseUnreachableError("database", "no connection within 30 seconds", "Start the database; retry when it answers.") from None

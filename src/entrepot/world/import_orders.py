@@ -182,12 +182,11 @@ async def _play(transact: Transact, under_way: _Import, step: int) -> None:
 
     async def play(conn: Conn) -> tuple[Refusals, dict[str, int]]:
         refusals, counts = Refusals(dict(under_way.refusals.reasons)), dict(stored.counts)
-        async with conn.pipeline():  # the database works on what was sent while the next statement is prepared
-            if is_last:
-                await advance_business_now(conn, ends_at)
-                await run_all_due(conn, under_way.outside, ends_at)
-            else:
-                await play_step(conn, under_way.outside, under_way.shop, calendar, calendar.steps[step], refusals, counts)
+        if is_last:
+            await advance_business_now(conn, ends_at)
+            await run_all_due(conn, under_way.outside, ends_at)
+        else:
+            await play_step(conn, under_way.outside, under_way.shop, calendar, calendar.steps[step], refusals, counts)
         await insert_refusals(conn, stored.content_hash, refusals.since(under_way.refusals))
         if not await advance_import(conn, stored.content_hash, step + 1, counts, ends_at if is_last else None):
             raise ImportRunsAlreadyError("file", stored.file_name, "Wait until it has finished.")

@@ -70,7 +70,7 @@ async def test_deadlock_is_tried_again(pool: Pool) -> None:
 
     async def work(conn: Conn, order: str) -> None:
         tries[order] += 1
-        await execute(conn, "update counter set value = value + 1 where name = %(name)s", {"name": order[0]})
+        await execute_counted(conn, "update counter set value = value + 1 where name = %(name)s", {"name": order[0]})
         if tries[order] == 1:
             await meeting.wait()
         await execute(conn, "update counter set value = value + 1 where name = %(name)s", {"name": order[1]})

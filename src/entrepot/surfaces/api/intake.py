@@ -145,13 +145,12 @@ class Intake:
         """Place a batch of orders in one transaction."""
 
         async def work(conn: Conn) -> list[Told]:
-            async with conn.pipeline():
-                now = await business_now(conn)
-                outside = await self._house.outside.current(conn, now)
-                requests = await _requests(conn, batch, now)
-                fresh = [one for one in requests if isinstance(one, OrderRequest)]
-                placed = iter(await place_orders(conn, outside, fresh, PROGRAM) if fresh else [])
-                return [next(placed) if isinstance(one, OrderRequest) else one for one in requests]
+            now = await business_now(conn)
+            outside = await self._house.outside.current(conn, now)
+            requests = await _requests(conn, batch, now)
+            fresh = [one for one in requests if isinstance(one, OrderRequest)]
+            placed = iter(await place_orders(conn, outside, fresh, PROGRAM) if fresh else [])
+            return [next(placed) if isinstance(one, OrderRequest) else one for one in requests]
 
         return await self._house.database.writing(work)
 

@@ -1,0 +1,148 @@
+"""Transactions through a pipe: rows in order, faults told to whoever waits, and nothing left half done on the connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from entrepot.base import pipes
+from entrepot.base.pipes import piped
+from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
+from entrepot.bootstrap.database import Pool, in_transaction, open_pool
+
+pytestmark = pytest.mark.anyio
+INSERT = "insert into shelf select * from unnest(%(item)s::int[], %(name)s::text[])"
+
+
+@pytest.fixture
+async def pool(database: str, anyio_backend: str) -> AsyncIterator[Pool]:
+    async with open_pool(database, 1) as opened:
+        async with opened.connection() as conn:
+            await conn.execute("create table shelf (item int primary key, name text)")
+        yield opened
+
+
+async def names(pool: Pool) -> list[tuple[object, ...]]:
+    return await in_transaction(pool, lambda conn: fetch(conn, "select item, name from shelf order by item"))
+
+
+async def test_answers_come_in_the_order_of_the_statements(pool: Pool):
+    async def work(conn: Conn) -> object:
+        await execute(conn, INSERT, {"item": [1, 2], "name": ["a", "b"]})
+        first = await fetch(conn, "select name from shelf where item = %(item)s", {"item": 1})
+        touched = await execute_counted(conn, "update shelf set name = name || 'z'")
+        several = await asyncio.gather(*(fetch_one(conn, "select %(number)s::int", {"number": number}) for number in range(5)))
+        return first, touched, several, await fetch_one(conn, "select 1 where false"), await fetch(conn, "select name from shelf where item > 9")
+
+    assert await in_transaction(pool, work) == ([("a",)], 2, [(0,), (1,), (2,), (3,), (4,)], None, [])
+    assert await names(pool) == [(1, "az"), (2, "bz")]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_statement_that_fails_undoes_the_whole_and_tells_why(pool: Pool, waits):
+    async def work(conn: Conn) -> None:
+        await execute(conn, INSERT, {"item": [1], "name": ["a"]})
+        await execute(conn, INSERT, {"item": [1], "name": ["twin"]})
+        if waits:
+            await fetch(conn, "select 1")
+        await execute(conn, INSERT, {"item": [2], "name": ["b"]})
+
+    for _ in range(2):  # what was prepared behind the fault is prepared again
+        with pytest.raises(psycopg.errors.UniqueViolation, match="shelf_pkey"):
+            await in_transaction(pool, work)
+        assert await names(pool) == []
+
+
+async def test_a_constraint_that_is_looked_at_in_the_end_fails_the_commit(pool: Pool):
+    async def work(conn: Conn) -> None:
+        await execute(conn, "alter table shelf add column box int references shelf deferrable initially deferred")
+        await execute(conn, "insert into shelf values (1, 'a', 7)")
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        await in_transaction(pool, work)
+    assert await names(pool) == []
+
+
+async def test_a_refusal_leaves_a_connection_that_serves_the_next(pool: Pool):
+    async def work(conn: Conn) -> None:
+        await execute(conn, INSERT, {"item": [1], "name": ["a"]})
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        await in_transaction(pool, work)
+    assert await names(pool) == []
+
+
+async def test_a_connection_that_is_lost_in_the_middle_is_replaced_and_the_work_done_again(pool: Pool):
+    tries: list[int] = []
+
+    async def work(conn: Conn) -> object:
+        tries.append(1)
+        await execute(conn, INSERT, {"item": [1], "name": ["a"]})
+        if len(tries) == 1:
+            await execute(conn, "select pg_terminate_backend(pg_backend_pid())")
+            await fetch(conn, "select pg_sleep(30)")
+        return await fetch(conn, "select name from shelf")
+
+    assert await in_transaction(pool, work) == [("a",)]
+    assert len(tries) == 2
+
+
+async def test_whoever_is_called_off_in_the_middle_leaves_nothing(pool: Pool):
+    async def work(conn: Conn) -> None:
+        await execute(conn, INSERT, {"item": [1], "name": ["a"]})
+        await fetch(conn, "select pg_sleep(30)")
+
+    task = asyncio.create_task(in_transaction(pool, work))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await names(pool) == []
+
+
+async def test_more_than_the_socket_holds_goes_both_ways(pool: Pool):
+    long = ["x" * 1000] * 5000
+
+    async def work(conn: Conn) -> int:
+        for first in range(0, 20_000, 5000):
+            await execute(conn, INSERT, {"item": list(range(first, first + 5000)), "name": long})
+        return len(await fetch(conn, "select name from shelf"))
+
+    assert await in_transaction(pool, work) == 20_000
+
+
+async def test_further_statements_are_not_kept_when_many_are(pool: Pool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pipes, "MOST_PREPARED", 4)
+
+    async def work(conn: Conn) -> list[object]:
+        return [await fetch_one(conn, f"select {number} + %(more)s::int", {"more": 1}) for number in range(8)]
+
+    for _ in range(2):
+        assert await in_transaction(pool, work) == [(number + 1,) for number in range(8)]
+    async with pool.connection() as conn:
+        cursor = await conn.execute("select count(*) from pg_prepared_statements where name like 'pipe_%'")
+        assert await cursor.fetchone() == (4,)
+
+
+async def test_values_of_every_kind_come_back_as_they_went(pool: Pool):
+    async def both(conn: Conn) -> object:
+        sql = "select %(a)s::jsonb, %(b)s::numeric, %(c)s::text, %(d)s::boolean, %(e)s::int[], %(f)s::text, %(a)s::jsonb -> 'x'"
+        values = {"a": '{"x": [1]}', "b": "12.50", "c": None, "d": True, "e": [3, None], "f": "ä\n"}
+        return await fetch(conn, sql, values)
+
+    through_a_pipe = await in_transaction(pool, both)
+    async with pool.connection() as conn:
+        assert await both(conn) == through_a_pipe
+
+
+async def test_lists_side_by_side_are_one_row_each(pool: Pool):
+    async with pool.connection() as conn, piped(conn):
+        rows = await fetch(
+            conn,
+            """select * from unnest(%(a)s::int[], %(b)s::text[]) as t(a, b) join unnest( %(c)s::int[] , %(d)s::bigint[] ) as s(c, d) on s.c = t.a
+               order by a""",
+            {"a": [1, 2, 3], "b": ["x", "y", None], "c": [3, 1], "d": [30, 10]},
+        )
+    assert rows == [(1, "x", 1, 10), (3, None, 3, 30)]
