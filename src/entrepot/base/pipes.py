@@ -173,16 +173,14 @@ class Pipe:
             return
         if self._fault is None:
             self._fault = error_from_result(result, encoding=self._convert.encoding)
-        if answer is not None and not answer.done():
-            answer.set_exception(self._fault)
+        _fail(answer, self._fault)
 
     def _lose(self, lost: psycopg.Error) -> None:
         """Tell whoever waits that the connection is gone."""
         self._loop.remove_reader(self._socket)
         self._is_lost, self._fault = True, self._fault or lost
         for answer in self._expected:
-            if answer is not None and not answer.done():
-                answer.set_exception(self._fault)
+            _fail(answer, self._fault)
         self._expected.clear()
 
 
@@ -190,6 +188,13 @@ def _give(answer: Answer | None, result: PGresult) -> None:
     """Hand a result to whoever waits for it, if somebody still does."""
     if answer is not None and not answer.done():
         answer.set_result(result)
+
+
+def _fail(answer: Answer | None, fault: psycopg.Error) -> None:
+    """Hand a fault to whoever waits; where its sending failed too, nobody does, and the fault is raised from there."""
+    if answer is not None and not answer.done():
+        answer.set_exception(fault)
+        answer.exception()  # looked at: nobody need complain that it was not
 
 
 def _wake(waiting: "asyncio.Future[None]") -> None:

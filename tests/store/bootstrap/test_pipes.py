@@ -1,13 +1,14 @@
 """Transactions through a pipe: rows in order, faults told to whoever waits, and nothing left half done on the connection."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
 from entrepot.base import pipes
-from entrepot.base.pipes import piped
+from entrepot.base.pipes import open_pipe, piped
 from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
 
@@ -87,6 +88,32 @@ async def test_a_connection_that_is_lost_in_the_middle_is_replaced_and_the_work_
 
     assert await in_transaction(pool, work) == [("a",)]
     assert len(tries) == 2
+
+
+async def test_a_fault_whose_statement_nobody_waits_for_any_more_is_raised_once(pool: Pool):
+    """The connection is lost while a statement is being sent: the sender hears of it, and nothing is left for the loop to complain about."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+
+    async def work(conn: Conn) -> None:
+        pipe = open_pipe(conn)
+        assert pipe is not None
+        lost = psycopg.OperationalError("lost")
+
+        async def send() -> None:
+            pipe._lose(lost)
+            raise lost
+
+        pipe._send = send
+        await fetch(conn, "select 1")
+
+    async with pool.connection() as conn:
+        with pytest.raises(psycopg.OperationalError, match="lost"):
+            async with piped(conn):
+                await work(conn)
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
 
 
 async def test_whoever_is_called_off_in_the_middle_leaves_nothing(pool: Pool):
