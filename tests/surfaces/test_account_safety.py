@@ -9,11 +9,13 @@ import psycopg
 import pytest
 from litestar.testing import TestClient
 from pyotp.totp import TOTP
+from structlog.testing import capture_logs
 from tests.factories.opened import filled
 from tests.factories.shown_house import fill_database, keep_keyring
 
 from entrepot.bootstrap.application import create_app
 from entrepot.bootstrap.settings import read_settings
+from entrepot.parties.account_safety import PasswordTooEasyError, require_password
 
 TOKEN = re.compile(r'name="form_token" value="(\w+)"')
 SECRET = re.compile(r'class="secret">(\w+)<')
@@ -238,6 +240,43 @@ def test_a_session_ends_after_twelve_hours(client, house):
     with psycopg.connect(house) as conn:
         conn.execute("update web_session set expires_at = expires_at - interval '12 hours'")
     assert client.get("/me", follow_redirects=False).status_code == 303
+
+
+def test_every_decision_on_who_may_come_in_is_logged_without_what_was_typed(client):
+    with capture_logs() as logs:
+        sign_in(client, password="a wrong password")
+        sign_in(client, login="my secret password", password="x")
+        sign_in(client)
+        client.get("/merchant")
+        client.post("/sign-out", data={"form_token": TOKEN.search(client.get("/me").text)[1]})
+    told = [(one["event"], one.get("outcome") or one.get("path") or "", one["login"]) for one in logs]
+    login = "operator"
+    assert told == [
+        ("sign_in", "wrong_credentials", login),
+        ("sign_in", "wrong_credentials", "18 characters"),
+        ("sign_in", "signed_in", login),
+        ("access_refused", "/merchant", login),
+        ("signed_out", "", login),
+    ]
+    assert all(one["origin"] for one in logs)
+    assert "wrong password" not in str(logs)
+
+
+@pytest.mark.parametrize("password", ["password1234", "qwertyuiop12", "iloveyou1234", "123456789012"])
+def test_passwords_that_guessers_try_first_are_refused(password):
+    with pytest.raises(PasswordTooEasyError):
+        require_password(password, "olga")
+
+
+def test_a_session_that_is_used_is_noted_and_one_that_is_not_is_over(client, house):
+    sign_in(client)
+    for minutes, status in ((29, 200), (29, 200), (31, 303)):
+        with psycopg.connect(house) as conn:
+            conn.execute(
+                f"""update web_session set created_at = created_at - interval '{minutes} minutes',
+                        seen_at = seen_at - interval '{minutes} minutes'"""
+            )
+        assert client.get("/me", follow_redirects=False).status_code == status
 
 
 def test_cookies_are_for_tls_only_where_there_is_tls(app):

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 from pyotp import random_base32
 from pyotp.totp import TOTP
+from zxcvbn import zxcvbn
 
 from entrepot.base.errors import RefusedInputError
 from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
@@ -18,6 +19,8 @@ from entrepot.parties.sealing import Keyring, open_secret, seal_secret
 
 LEAST_PASSWORD: Final = 12
 MOST_PASSWORD: Final = 128
+LEAST_GUESSES_LOG10: Final = 8
+"""How many guesses a password must be worth, as a power of ten: what the library calls safely unguessable by those who ask over a network."""
 RECOVERY_CODES: Final = 10
 RESET_LIFETIME: Final = timedelta(minutes=30)
 RESETS_AT_ONCE: Final = 3
@@ -64,10 +67,15 @@ async def choose_account_language(conn: Conn, staff_id: uuid.UUID, code: str) ->
 
 
 def require_password(password: str, login: str) -> str:
-    """Return a password that is long enough and not made of its login or of few characters."""
+    """Return a password that is long enough, not made of its login or of few characters, and not one that guessers try first.
+
+    Guessers begin with passwords that have leaked elsewhere and with their common variations; the library knows 30,000 of them and counts the guesses.
+    """
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
         raise PasswordTooShortError("password", f"{len(password)} characters", "Use at least %(least)s characters.", least=LEAST_PASSWORD)
     if normal_login(login) in password.casefold() or len(set(password)) <= LEAST_PASSWORD // 3:
+        raise PasswordTooEasyError("password", "easy to guess", "Use some words that have nothing to do with you.")
+    if int(cast("Any", zxcvbn)(password, [login], MOST_PASSWORD)["guesses_log10"]) < LEAST_GUESSES_LOG10:
         raise PasswordTooEasyError("password", "easy to guess", "Use some words that have nothing to do with you.")
     return password
 

@@ -46,6 +46,10 @@ class SignInOutcome(StrEnum):
 
 MERCHANT_ROLES: Final[frozenset[str]] = frozenset({StaffRole.MERCHANT_OWNER, StaffRole.MERCHANT_STAFF})
 SESSION_LIFETIME: Final = timedelta(hours=12)
+IDLE_LIFETIME: Final = timedelta(minutes=30)
+"""How long a session lives that nobody uses."""
+NOTED_EVERY: Final = timedelta(minutes=2)
+"""How often it is noted that a session is in use."""
 CODE_PATIENCE: Final = timedelta(minutes=10)
 THROTTLE_WINDOW: Final = timedelta(minutes=15)
 FAILURES_PER_LOGIN: Final = 5
@@ -76,6 +80,13 @@ class StaffMember(Struct, frozen=True):
     person_id: uuid.UUID | None
     place_code: str | None
     language_code: str | None = None
+
+
+class Session(Struct, frozen=True):
+    """A session that lives: whose it is, and whether it is time to note that it is in use."""
+
+    member: StaffMember
+    is_to_be_noted: bool
 
 
 class SignIn(Struct, frozen=True):

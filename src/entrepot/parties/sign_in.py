@@ -20,9 +20,12 @@ from entrepot.parties.accounts import (
     CODE_PATIENCE,
     FAILURES_PER_LOGIN,
     FAILURES_PER_ORIGIN,
+    IDLE_LIFETIME,
+    NOTED_EVERY,
     SESSION_LIFETIME,
     THROTTLE_WINDOW,
     NewStaff,
+    Session,
     SignIn,
     SignInOutcome,
     StaffMember,
@@ -121,7 +124,7 @@ async def sign_in(conn: Conn, ids: Ids, login: str, password: str, origin: str, 
     is_right = await asyncio.to_thread(_verify, password, None if row is None else str(row[0]))
     if not is_right or row is None or row[1] != StaffStatus.ACTIVE:
         await _count_attempt(conn, ids, (name, origin), at, AttemptEnd.FAILURE)
-        return SignIn(SignInOutcome.WRONG_CREDENTIALS)
+        return SignIn(SignInOutcome.WRONG_CREDENTIALS, None if row is None else read_member(row[2:]))
     member = read_member(row[2:])
     if await has_second_factor(conn, member.staff_id):
         # nothing is counted yet: a right password must not start the count of wrong codes anew
@@ -181,25 +184,29 @@ async def _open_session(conn: Conn, staff_id: uuid.UUID, at: datetime, lifetime:
     return token, at + lifetime
 
 
-async def read_session(conn: Conn, token: str, at: datetime) -> StaffMember | None:
-    """Return who holds a session token that is neither ended nor expired, if the account is active."""
+async def read_session(conn: Conn, token: str, at: datetime) -> Session | None:
+    """Return who holds a session token that is neither ended nor expired nor idle for half an hour, if the account is active."""
     row = await fetch_one(
         conn,
         f"""
-        select {MEMBER_COLUMNS} from web_session w join staff s on s.staff_id = w.staff_id
-        where w.token_hash = %(hash)s and not w.awaits_code and w.ended_at is null and w.expires_at > %(at)s and s.status = 'active'
+        select {MEMBER_COLUMNS}, coalesce(w.seen_at, w.created_at) <= %(noted)s from web_session w join staff s on s.staff_id = w.staff_id
+        where w.token_hash = %(hash)s and not w.awaits_code and w.ended_at is null and w.expires_at > %(at)s
+          and coalesce(w.seen_at, w.created_at) > %(idle)s and s.status = 'active'
         """,
-        {"hash": hash_token(token), "at": at},
+        {"hash": hash_token(token), "at": at, "noted": at - NOTED_EVERY, "idle": at - IDLE_LIFETIME},
     )
-    return None if row is None else read_member(row)
+    return None if row is None else Session(read_member(row[:-1]), bool(row[-1]))
 
 
-async def extend_session(conn: Conn, token: str, at: datetime) -> bool:
-    """Let a live session last its full time again from now, and tell whether it was live."""
+async def note_session(conn: Conn, token: str, at: datetime) -> bool:
+    """Note that a live session is in use, and tell whether it was live; its absolute end stays."""
     touched = await execute_counted(
         conn,
-        "update web_session set expires_at = %(expires)s where token_hash = %(hash)s and ended_at is null and not awaits_code and expires_at > %(at)s",
-        {"hash": hash_token(token), "at": at, "expires": at + SESSION_LIFETIME},
+        """
+        update web_session set seen_at = %(at)s
+        where token_hash = %(hash)s and ended_at is null and not awaits_code and expires_at > %(at)s and coalesce(seen_at, created_at) > %(idle)s
+        """,
+        {"hash": hash_token(token), "at": at, "idle": at - IDLE_LIFETIME},
     )
     return touched == 1
 

@@ -229,6 +229,7 @@ WEB_SESSION = declare_table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
+    Column("seen_at", DateTime(timezone=True)),
     Column("awaits_code", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("token_hash"),
     ForeignKeyConstraint(["staff_id"], ["staff.staff_id"]),

@@ -7,9 +7,18 @@ from tests.factories.parties import AT, clerk, counts
 
 from entrepot.base.ids import RandomIds, derived_id
 from entrepot.base.sql import fetch
-from entrepot.parties.accounts import SESSION_LIFETIME, THROTTLE_WINDOW, NewStaff, RoleNeedsSubjectError, SignInOutcome, StaffRole
+from entrepot.parties.accounts import (
+    IDLE_LIFETIME,
+    SESSION_LIFETIME,
+    THROTTLE_WINDOW,
+    NewStaff,
+    RoleNeedsSubjectError,
+    Session,
+    SignInOutcome,
+    StaffRole,
+)
 from entrepot.parties.model import Outcome
-from entrepot.parties.sign_in import close_staff, create_staff, extend_session, forget_attempts, hash_password, read_session, sign_in, sign_out
+from entrepot.parties.sign_in import close_staff, create_staff, forget_attempts, hash_password, note_session, read_session, sign_in, sign_out
 
 pytestmark = pytest.mark.anyio
 HASH = hash_password("right")
@@ -36,7 +45,7 @@ async def test_the_right_password_opens_a_session(conn):
     assert answer.outcome is SignInOutcome.SIGNED_IN
     assert answer.member is not None
     assert (answer.member.login, answer.member.role, answer.expires_at) == ("olga", StaffRole.OPERATOR, AT + SESSION_LIFETIME)
-    assert await read_session(conn, answer.token, AT + SECOND) == answer.member
+    assert await read_session(conn, answer.token, AT + SECOND) == Session(answer.member, is_to_be_noted=False)
     assert await read_session(conn, "made-up", AT) is None
     assert [answer.token.encode() == row[0] for row in await fetch(conn, "select token_hash from web_session")] == [False]
 
@@ -45,21 +54,36 @@ async def test_sessions_end_by_time_by_sign_out_and_with_the_account(conn):
     await create_staff(conn, [clerk("olga", HASH)], AT)
     first, second, third = [(await attempt(conn, "right")).token for _ in range(3)]
     near_end = AT + SESSION_LIFETIME - SECOND
-    assert await extend_session(conn, first, near_end) is True
-    assert await read_session(conn, first, AT + SESSION_LIFETIME) is not None
-    assert await read_session(conn, second, AT + SESSION_LIFETIME) is None
-    assert await extend_session(conn, second, AT + SESSION_LIFETIME) is False
+    at = AT
+    while at < near_end:
+        at = min(at + IDLE_LIFETIME - SECOND, near_end)
+        assert await read_session(conn, first, at) is not None
+        assert await note_session(conn, first, at) is True
+    assert (await read_session(conn, first, near_end)).is_to_be_noted is False
+    assert await read_session(conn, first, AT + SESSION_LIFETIME) is None
+    assert await note_session(conn, first, AT + SESSION_LIFETIME) is False
     assert (await sign_out(conn, third, AT), await sign_out(conn, third, AT)) == (True, False)
     assert await read_session(conn, third, AT + SECOND) is None
     assert await close_staff(conn, [derived_id("test_staff", "olga")], near_end) == 1
     assert await read_session(conn, first, near_end) is None
     assert (await attempt(conn, "right", near_end)).outcome is SignInOutcome.WRONG_CREDENTIALS
+    assert await read_session(conn, second, near_end) is None
+
+
+async def test_a_session_that_nobody_uses_for_half_an_hour_is_over(conn):
+    await create_staff(conn, [clerk("olga", HASH)], AT)
+    used, idle = [(await attempt(conn, "right")).token for _ in range(2)]
+    assert await read_session(conn, idle, AT + IDLE_LIFETIME - SECOND) is not None
+    assert await note_session(conn, used, AT + IDLE_LIFETIME - SECOND) is True
+    assert await read_session(conn, idle, AT + IDLE_LIFETIME) is None
+    assert await note_session(conn, idle, AT + IDLE_LIFETIME) is False
+    assert await read_session(conn, used, AT + IDLE_LIFETIME) is not None
 
 
 async def test_wrong_passwords_and_unknown_logins_look_alike(conn):
     await create_staff(conn, [clerk("olga", HASH)], AT)
     wrong, unknown = await attempt(conn, "wrong"), await attempt(conn, "wrong", login="nobody")
-    assert wrong == unknown
+    assert (wrong.outcome, wrong.token, wrong.retry_at) == (unknown.outcome, unknown.token, unknown.retry_at)
     assert wrong.outcome is SignInOutcome.WRONG_CREDENTIALS
     assert await counts(conn, "web_session", "login_attempt") == {"web_session": 0, "login_attempt": 2}
 

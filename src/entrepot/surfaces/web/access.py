@@ -19,7 +19,7 @@ from entrepot.base.actor import Actor, ActorKind
 from entrepot.base.errors import BrokenDeclarationError, ForbiddenError, UnavailableError, UnknownReferenceError
 from entrepot.base.time import RealClock
 from entrepot.parties.accounts import MERCHANT_ROLES, SESSION_LIFETIME, StaffMember, StaffRole
-from entrepot.parties.sign_in import read_session
+from entrepot.parties.sign_in import note_session, read_session
 from entrepot.surfaces.web.house import House, HouseDep
 from entrepot.surfaces.web.languages import CODES, Language, choose_language, language
 
@@ -201,7 +201,11 @@ async def _known_visitor(connection: Connection) -> Visitor:
     member: StaffMember | None = None
     if token:
         async with house.database.reading() as conn:
-            member = await read_session(conn, token, RealClock().now())
+            session = await read_session(conn, token, RealClock().now())
+        if session is not None:
+            member = session.member
+            if session.is_to_be_noted:
+                await house.database.writing(lambda conn: note_session(conn, token, RealClock().now()))
     secret = token if member is not None else connection.cookies.get(VISIT_COOKIE, "")
     visitor = _visitor(connection, member, secret)
     _scope(connection)[_VISITOR] = visitor

@@ -9,10 +9,10 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 from msgspec.structs import asdict
 
-from entrepot.base.errors import EntrepotError
+from entrepot.base.errors import EntrepotError, ForbiddenError
 from entrepot.surfaces.api.messages import Problem
 from entrepot.surfaces.api.wire import problem_of
-from entrepot.surfaces.web.access import SignInRequiredError, WebRequest, visitor_of
+from entrepot.surfaces.web.access import NotYoursError, SignInRequiredError, WebRequest, visitor_of
 from entrepot.surfaces.web.floor.shift import NotSignedOnError
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
@@ -39,8 +39,18 @@ def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[s
         return Redirect(f"/sign-in?next={quote(path if request.method == 'GET' else '/', safe='')}", status_code=303)
     if isinstance(error, NotSignedOnError) and _wants_page(request):
         return _to_sign_on(request)
+    if isinstance(error, ForbiddenError | NotYoursError):
+        _log_refusal(request, error)
     language = visitor_of(request).language
     return _answer(request, problem_of(error, error.field), language.gettext(error.title), remedy(language, error))
+
+
+def _log_refusal(request: WebRequest, error: EntrepotError) -> None:
+    """Write to the log who was refused what."""
+    visitor = visitor_of(request)
+    login = visitor.member.login if visitor.member is not None else ""
+    where = {"method": request.method, "path": request.url.path, "origin": visitor.origin, "request": visitor.request_id}
+    structlog.get_logger(__name__).warning("access_refused", code=error.code, login=login, **where)
 
 
 def _to_sign_on(request: WebRequest) -> Redirect | Response[str]:

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import quote
 
+import structlog
 from litestar import Response, get, post
 from litestar.params import QueryParameter
 from litestar.response import Redirect
+from structlog.typing import FilteringBoundLogger
 
 from entrepot.base.ids import RandomIds, derived_id
 from entrepot.base.sql import Conn
@@ -19,6 +21,7 @@ from entrepot.surfaces.web.access import (
     EVERYBODY,
     SESSION_COOKIE,
     FormDep,
+    Visitor,
     VisitorDep,
     WebRequest,
     ended_session_cookie,
@@ -65,6 +68,7 @@ async def do_sign_in(request: WebRequest, house: HouseDep, visitor: VisitorDep, 
         return await sign_in(conn, RandomIds(), login, form.get("password", ""), visitor.origin, RealClock().now())
 
     told = await house.database.writing(check)
+    _log(visitor, "password", told, login)
     if told.outcome is SignInOutcome.SIGNED_IN and told.token is not None:
         return Redirect(then, status_code=303, cookies=[session_cookie(visitor, told.token)])
     if told.outcome is SignInOutcome.CODE_NEEDED and told.token is not None:
@@ -89,6 +93,7 @@ async def do_enter_code(request: WebRequest, house: HouseDep, visitor: VisitorDe
         return await enter_code(conn, RandomIds(), house.keyring, token, form.get("code", ""), visitor.origin, RealClock().now())
 
     told = await house.database.writing(check)
+    _log(visitor, "code", told)
     if told.outcome is SignInOutcome.SIGNED_IN and told.token is not None:
         return Redirect(then, status_code=303, cookies=[session_cookie(visitor, told.token)])
     if told.outcome is SignInOutcome.WRONG_CREDENTIALS:
@@ -105,8 +110,26 @@ async def do_sign_out(request: WebRequest, house: HouseDep, visitor: VisitorDep,
     async def end(conn: Conn) -> bool:
         return await sign_out(conn, request.cookies.get(SESSION_COOKIE, ""), RealClock().now())
 
-    await house.database.writing(end)
+    if await house.database.writing(end):
+        _logger().info(
+            "signed_out", login=visitor.member.login if visitor.member is not None else "", origin=visitor.origin, request=visitor.request_id
+        )
     return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(visitor)])
+
+
+def _log(visitor: Visitor, factor: str, told: SignIn, asked: str = "") -> None:
+    """Write every decision on who may come in to the log, with who, from where and under which request; what was typed as a password or code never.
+
+    A login that no account has may be a password typed into the wrong field: of such a one only its length is told.
+    """
+    log = _logger().info if told.outcome is SignInOutcome.SIGNED_IN else _logger().warning
+    login = told.member.login if told.member is not None else f"{len(asked)} characters"
+    log("sign_in", factor=factor, outcome=str(told.outcome), login=login, origin=visitor.origin, request=visitor.request_id)
+
+
+def _logger() -> FilteringBoundLogger:
+    """Return the log of this module."""
+    return structlog.get_logger(__name__)
 
 
 def _problem(spoken: Language, told: SignIn, wrong: str) -> tuple[int, str]:
