@@ -189,6 +189,24 @@ def test_a_new_password_ends_every_session(client):
     assert sign_in(client, password=GOOD).status_code == 303
 
 
+def test_what_was_changed_in_an_account_is_told_to_its_address(client, data, house):
+    with psycopg.connect(house) as conn:
+        conn.execute("update staff set mail_address = 'owner@example.org', language_code = 'de' where login = 'operator'")
+    sign_in(client)
+    enrol(client)
+    send(client, "/me/second-factor/drop", "/me", proof="wrong")
+    send(client, "/me/second-factor/drop", "/me", proof="demo")
+    send(client, "/me/password", "/me", password="demo", fresh=GOOD)
+    mails = [json.loads(path.read_text()) for path in data.rglob("*.json") if "account_changed" in path.read_text()]
+    told = sorted(mail["subject"] for mail in mails if mail["recipient_address"] == "owner@example.org")
+    assert told == [
+        "Das Kennwort Ihres Kontos wurde geändert.",
+        "Ihr Konto fragt jetzt nach einem zweiten Faktor.",
+        "Ihr Konto fragt nicht mehr nach einem zweiten Faktor.",
+    ]
+    assert all("https://shop.example/forgotten" in mail["body"] for mail in mails)
+
+
 def test_a_forgotten_password_is_set_by_a_link_that_works_once(client, data, house):
     answer = send(client, "/forgotten", "/forgotten", login="Buyer-GB")
     assert "a link is on its way" in answer.text

@@ -61,6 +61,16 @@ class ResetLink(Struct, frozen=True):
     language_code: str | None
 
 
+class AccountReader(Struct, frozen=True):
+    """Who owns an account, and where they can be written to; a buyer's address may stand with the buyer."""
+
+    staff_id: uuid.UUID
+    display_name: str
+    mail_address: str | None
+    person_id: uuid.UUID | None
+    language_code: str | None
+
+
 async def choose_account_language(conn: Conn, staff_id: uuid.UUID, code: str) -> None:
     """Keep the language in which an account's pages and mails speak."""
     await execute(conn, "update staff set language_code = %(code)s where staff_id = %(id)s", {"code": code, "id": staff_id})
@@ -213,6 +223,14 @@ async def read_password_reset(conn: Conn, token: str, at: datetime) -> tuple[uui
     if row is None:
         raise ResetLinkUnusableError("link", "expired or used", "Ask for a new link on the sign-in page.")
     return row[0], row[1]
+
+
+async def read_account(conn: Conn, staff_id: uuid.UUID) -> AccountReader:
+    """Return how the owner of an account is reached."""
+    rows = await fetch(
+        conn, "select staff_id, display_name, mail_address, person_id, language_code from staff where staff_id = %(id)s", {"id": staff_id}
+    )
+    return AccountReader(*rows[0])
 
 
 async def set_password(conn: Conn, staff_ids: Sequence[uuid.UUID], password_hash: str, at: datetime) -> None:

@@ -1,6 +1,7 @@
 """One's own account: the password, the second factor, and what to do when the password is forgotten."""
 
 import asyncio
+import uuid
 from typing import Annotated, Any, Final, cast
 
 import zxingcpp
@@ -15,7 +16,7 @@ from wtforms.validators import InputRequired
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock
-from entrepot.flows.reset_password import ask_password_reset, reset_mail
+from entrepot.flows.reset_password import ask_password_reset, change_mail, find_account_reader, reset_mail
 from entrepot.parties.account_safety import (
     ResetLink,
     begin_second_factor,
@@ -39,6 +40,11 @@ from entrepot.surfaces.web.render import page
 
 _WRONG_PASSWORD: Final = mark("That is not your present password.")
 _WRONG_CODE: Final = mark("That code is not right. Wait for the next one and try again.")
+
+
+_PASSWORD_CHANGED: Final = mark("The password of your account was changed.")
+_FACTOR_BEGUN: Final = mark("Your account now asks for a second factor.")
+_FACTOR_DROPPED: Final = mark("Your account no longer asks for a second factor.")
 
 
 class PasswordForm(Form):
@@ -104,6 +110,7 @@ async def change_password(house: HouseDep, visitor: VisitorDep, form: FormDep) -
                 await set_password(conn, [member.staff_id], hashed, RealClock().now())
 
             await house.database.writing(change)
+            await _tell(house, visitor, member.staff_id, _PASSWORD_CHANGED)
             return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(visitor)])
         sent.fresh.errors = [refusal]
     empty = _empty(visitor.language)
@@ -136,6 +143,7 @@ async def confirm_factor(house: HouseDep, visitor: VisitorDep, form: FormDep) ->
 
         codes = await house.database.writing(confirm)
         if codes is not None:
+            await _tell(house, visitor, member.staff_id, _FACTOR_BEGUN)
             return await _me(house, visitor, empty, 200, codes)
         sent.code.errors = [_WRONG_CODE]
     return await _me(house, visitor, Forms(empty.password, sent, empty.drop), 422)
@@ -152,6 +160,7 @@ async def drop_factor(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Re
             await drop_second_factor(conn, member.staff_id)
 
         await house.database.writing(drop)
+        await _tell(house, visitor, member.staff_id, _FACTOR_DROPPED)
         return Redirect("/me#factor", status_code=303)
     empty = _empty(visitor.language)
     return await _me(house, visitor, Forms(empty.password, empty.code, sent), 422)
@@ -209,6 +218,7 @@ async def set_new_password(house: HouseDep, visitor: VisitorDep, form: FormDep) 
         await set_password(conn, [staff_id], hashed, now)
 
     await house.database.writing(change)
+    await _tell(house, visitor, staff_id, _PASSWORD_CHANGED)
     return Redirect("/sign-in", status_code=303)
 
 
@@ -256,6 +266,25 @@ def _picture(address: str) -> Markup:
     library = cast("Any", zxingcpp)
     drawing = str(library.create_barcode(address, library.BarcodeFormat.QRCode).to_svg())
     return Markup(drawing[drawing.index("<svg") :].replace("<svg ", '<svg class="square-code" role="img" ', 1))  # noqa: S704 -- drawn by us from our own secret
+
+
+async def _tell(house: House, visitor: Visitor, staff_id: uuid.UUID, change: str) -> None:
+    """Tell the owner of an account what was changed in it, where it has an address: whoever did not do it learns of it."""
+    async with house.database.reading() as conn:
+        found = await find_account_reader(conn, house.keyring, staff_id)
+    if found is None:
+        return
+    reader, address = found
+    spoken = language(reader.language_code) if reader.language_code else visitor.language
+    _ = spoken.gettext
+    body = [
+        _("Dear %(name)s,", name=reader.display_name),
+        _(change),
+        _("If it was not you, ask for a new password at once, and tell us:"),
+        f"{house.public_url}/forgotten",
+    ]
+    mail = change_mail(reader, address, spoken.code, (_(change), "\n\n".join(body) + "\n"), RealClock().now())
+    await house.mailer.send_mail([mail])
 
 
 def _mail_text(spoken: Language, link: ResetLink, public_url: str) -> tuple[str, str]:
