@@ -38,7 +38,7 @@ _LUTON: Final = "'GB-LTN1'"
 class Look:
     """A page to look at: who reads it (empty: nobody), its route, a query whose row gives the route's values, what stands behind the address.
 
-    `sent` is a form that is sent from the page to that address, for the page that comes back; `status` is how the page answers.
+    `sent` is a form that is sent from the page to that address (empty: the page's own, which `{here}` stands for), for the page that comes back; `status` is how the page answers.
     """
 
     name: str
@@ -156,7 +156,7 @@ LOOKS: Final = (
     Look("merchant-ship-none", "merchant", "/merchant/ship", query="q=zzzz"),
     Look("merchant-pick-list", "merchant", "/merchant/ship/pick-list"),
     Look("merchant-ship-one", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("released")),
-    Look("merchant-ship-faults", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("released"), sent=("", {}), status=422),
+    Look("merchant-ship-faults", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("released"), sent=("{here}/confirm", {}), status=422),
     Look("merchant-stock", "merchant", "/merchant/stock"),
     Look("merchant-stock-none", "merchant", "/merchant/stock", query="q=zzzz"),
     Look("merchant-stock-item", "merchant", "/merchant/stock/{sku}", given={"sku": "ARIA-HEADPHONES"}),

@@ -33,10 +33,17 @@ _HEADLINES_BY_CODE: Final[Mapping[str, str]] = {
     "form_expired": mark("This form has expired"),
     "reset_link_unusable": mark("This link works no longer"),
 }
+_SAYINGS: Final[Mapping[str, str]] = {
+    "unknown_marketplace": mark("There is no store with this code."),
+    "unknown_product": mark("There is no product under this address."),
+    "unknown_stock_item": mark("There is no item with this SKU."),
+}
+"""What an error means to whoever reads a page, where it tells programs what only they can do."""
 _WAYS: Final[Mapping[str, tuple[str, str]]] = {
     "reset_link_unusable": ("/forgotten", mark("Ask for a new link")),
     "unknown_tour": ("/tour", mark("To the tour")),
     "unknown_marketplace": ("/store", mark("Visit the stores")),
+    "unknown_product": ("/store", mark("Visit the stores")),
 }
 """Where whoever met an error goes on, where that is not the first page."""
 _REMEDIES: Final = {405: mark("Use the forms of our pages."), 500: mark("Try again in a moment; tell the operator when it keeps failing.")}
@@ -97,7 +104,8 @@ def _answer(request: WebRequest, problem: Problem, cause: str, what_to_do: str) 
         return Response(problem, status_code=problem.status, media_type=_PROBLEM)
     visitor = visitor_of(request)
     headline = visitor.language.gettext(_HEADLINES_BY_CODE.get(problem.code) or _HEADLINES.get(problem.status, mark("That did not work")))
-    values = asdict(problem) | {"headline": headline, "title": cause, "remedy": what_to_do, "way": _way_on(request, problem.code)}
+    meaning = visitor.language.gettext(_SAYINGS[problem.code]) if problem.code in _SAYINGS else cause
+    values = asdict(problem) | {"headline": headline, "title": meaning, "remedy": what_to_do, "way": _way_on(request, problem.code)}
     if _is_fragment(request):
         return Response(fill("parts/notice.html", visitor.language, **values), status_code=problem.status, media_type=MediaType.HTML)
     return page("error.html", visitor, values, problem.status)
