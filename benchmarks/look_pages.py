@@ -38,7 +38,7 @@ _LUTON: Final = "'GB-LTN1'"
 class Look:
     """A page to look at: who reads it (empty: nobody), its route, a query whose row gives the route's values, what stands behind the address.
 
-    `sent` is a form that is sent from the page to that address, for the page that comes back; `status` is how the page answers.
+    `sent` is a form that is sent from the page to that address (empty: the page's own, which `{here}` stands for), for the page that comes back; `status` is how the page answers.
     """
 
     name: str
@@ -155,8 +155,8 @@ LOOKS: Final = (
     Look("merchant-ship", "merchant", "/merchant/ship"),
     Look("merchant-ship-none", "merchant", "/merchant/ship", query="q=zzzz"),
     Look("merchant-pick-list", "merchant", "/merchant/ship/pick-list"),
-    Look("merchant-ship-one", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("planned")),
-    Look("merchant-ship-faults", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("planned"), sent=("", {}), status=422),
+    Look("merchant-ship-one", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("released")),
+    Look("merchant-ship-faults", "merchant", "/merchant/ship/{consignment_id}", _TO_SHIP.format("released"), sent=("{here}/confirm", {}), status=422),
     Look("merchant-stock", "merchant", "/merchant/stock"),
     Look("merchant-stock-none", "merchant", "/merchant/stock", query="q=zzzz"),
     Look("merchant-stock-item", "merchant", "/merchant/stock/{sku}", given={"sku": "ARIA-HEADPHONES"}),
@@ -166,7 +166,7 @@ LOOKS: Final = (
     Look("merchant-message", "merchant-gb", "/merchant/messages/{order_id}", "select order_id from thread order by opened_at desc limit 1"),
     Look("merchant-money", "merchant", "/merchant/money"),
     Look("merchant-fees", "merchant", "/merchant/fees"),
-    Look("merchant-fees-none", "merchant-au", "/merchant/fees", query="currency=JPY"),
+    Look("merchant-fees-none", "merchant-au", "/merchant/fees", query=f"order={NOTHING}"),
     Look("merchant-fee", "merchant", "/merchant/fees/{cause_id}/{line_no}/{event}/{fee_no}", _FEE),
     Look("merchant-returns", "merchant", "/merchant/returns"),
     Look("merchant-returns-none", "merchant", "/merchant/returns", query="state=cancelled"),
@@ -189,8 +189,8 @@ LOOKS: Final = (
         "/merchant/money/invoices/{invoice_id}",
         f"select invoice_id from invoice where merchant_id = {_AUDIO} order by issued_at limit 1",
     ),
-    Look("merchant-payouts", "merchant", "/merchant/money/payouts"),
-    Look("merchant-payouts-none", "merchant-au", "/merchant/money/payouts"),
+    Look("merchant-payouts", "merchant-au", "/merchant/money/payouts"),
+    Look("merchant-payouts-none", "merchant", "/merchant/money/payouts"),
     Look("merchant-statements", "merchant", "/merchant/money/statements"),
     Look("merchant-statement", "merchant", "/merchant/money/statements/{statement_id}", _STATEMENT),
     Look("merchant-statement-line", "merchant", "/merchant/money/statements/{statement_id}/line", _LINE, query="kind={kind}&code={code}"),

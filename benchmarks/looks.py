@@ -105,7 +105,7 @@ def go(page: Page, address: str, one: Look, path: str) -> int:
         with page.expect_navigation() as led:
             page.evaluate(
                 """([target, fields]) => {
-                    const form = Object.assign(document.createElement("form"), { method: "post", action: target || location.pathname });
+                    const form = Object.assign(document.createElement("form"), { method: "post", action: (target || location.pathname).replace("{here}", location.pathname) });
                     const token = document.querySelector("input[name=form_token]");
                     for (const [name, value] of Object.entries({ form_token: token?.value ?? "", ...fields })) {
                         form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));

@@ -51,6 +51,8 @@ DECLARED_LISTS = frozenset(
     }
 )
 """Rows of the declarations that are lists of terms."""
+DECLARED_WHOLE = frozenset({"customs regimes", "language of answers"})
+"""Rows of the declarations whose texts are said as a whole."""
 AREAS = ("store", "merchant", "floor", "operator", "tour", ERRORS, MAILS)
 """Areas whose texts stand in a catalogue of their own: what only their folders of templates and Python files say; errors; mails."""
 MAIL_TEXTS = HOUSE / "flows/mail_texts.py"
@@ -115,7 +117,8 @@ def code_texts() -> tuple[str, ...]:
     declared = [text for label, texts in duty_rows(plans) for text in (label, *texts)] + [label for label, _ in fact_rows(plans)]
     models = [plan.model for plan in plans]
     sentences = [text for one in models for text in (one.title, short_title(one.title), one.suits, one.admission.text, stores_text(one))]
-    return tuple(dict.fromkeys([*(plain_words(value) for value in [*values, *declared, *declared_terms()]), *sentences]))
+    whole = [text for label, texts in fact_rows(plans) if label in DECLARED_WHOLE for text in texts if re.search("[a-z]", text) and "-H" not in text]
+    return tuple(dict.fromkeys([*whole, *(plain_words(value) for value in [*values, *declared, *declared_terms()]), *sentences]))
 
 
 def declared_terms() -> list[str]:
@@ -126,10 +129,11 @@ def declared_terms() -> list[str]:
 
 
 def demo_names() -> list[str]:
-    """Return what the demo's stores and buildings are called, which is said in the visitor's language."""
+    """Return what the demo's stores, buildings and people are called, which is said in the visitor's language."""
     stores = [tomllib.loads(path.read_text())["name"] for path in sorted((HOUSE / "catalogue/seed/marketplaces").glob("*.toml"))]
     places = json.loads((HOUSE / "sourcing/seed/places.json").read_text())["places"]
-    return [name.removeprefix("Entrepot Demo ") for name in [*stores, *(one["name"] for one in places)]]
+    people = json.loads((HOUSE / "parties/seed/demo_parties.json").read_text())["sign_ins"]
+    return [name.removeprefix("Entrepot Demo ") for name in [*stores, *(one["name"] for one in places), *(one["display_name"] for one in people)]]
 
 
 def error_files() -> list[Path]:

@@ -105,7 +105,7 @@ async def deliver(conn, keys, outside, at):
     parcels = await read_parcels_of_orders(conn, [key[0] for key in keys], [key[1] for key in keys])
     way = (TrackingState.ACCEPTED, TrackingState.IN_TRANSIT, TrackingState.OUT_FOR_DELIVERY, TrackingState.DELIVERED)
     events = [
-        CarrierEvent(p.carrier_code, p.tracking_number, code, at + (number - 4) * (later(hours=2) - AT), at, "carrier", "Demo hub")
+        CarrierEvent(p.carrier_code, p.tracking_number, code, at + (number - 4) * (later(hours=2) - AT), at, "carrier", "DEPOT LBA")
         for p in parcels
         for number, code in enumerate(way, start=1)
         if p.shipped_at is not None

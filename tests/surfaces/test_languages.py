@@ -12,7 +12,8 @@ from entrepot.flows.plan_checkout import NoTaxRuleError
 from entrepot.orders.model import QuoteExpiredError
 from entrepot.parties.account_safety import PasswordTooShortError
 from entrepot.surfaces.web.languages import CODES, choose_language, language
-from entrepot.surfaces.web.words import country, money, number, place, remedy, state_words, told, window, words
+from entrepot.surfaces.web.order_view import noted
+from entrepot.surfaces.web.words import country, declared, money, number, place, remedy, span, state_words, told, window, words
 from entrepot.warehouse.model import ImporterMissingError
 
 OTHERS = CODES[1:]
@@ -132,6 +133,25 @@ def test_a_language_says_codes_money_and_counts_its_own_way():
     assert [one.ngettext("%(count)s row", "%(count)s rows", 1, count=1) for one in (english, german, chinese)] == ["1 row", "1 Zeile", "1 行"]
     assert german.gettext("Page %(number)s", number=3) == "Seite 3"
     assert words(german, "a_code_nobody_translated") == "A code nobody translated"
+
+
+def test_spans_notes_and_declarations_have_no_code_in_them():
+    spoken = [language(code) for code in CODES]
+    assert [span(one, 600) for one in spoken] == ["10 h", "10 Std.", "10 小时"]
+    assert span(spoken[0], 601) == "10 h 1 min"
+    assert [declared(one, "zh-Hans") for one in spoken] == ["Chinese (Simplified)", "Chinesisch (Vereinfacht)", "中文 (简体)"]
+    assert [declared(one, "the buyer's") for one in spoken] == ["the buyer's", "die des Käufers", "买家的语言"]
+    cancelled = "line 1: 2 by buyer, changed_mind"
+    assert [noted(one, cancelled) for one in spoken] == [
+        "2 units of line 1 · Buyer · Changed mind",
+        "2 Stück von Zeile 1 · Käufer · Meinung geändert",
+        "第 1 行 2 件 · 买家 · 改变主意",
+    ]
+    assert [noted(spoken[1], note) for note in ("address_check: No such street.", "out_of_stock", "Called: nobody in.")] == [
+        "Adressprüfung: No such street.",
+        words(spoken[1], "out_of_stock"),
+        "Called: nobody in.",
+    ]
 
 
 def test_a_window_of_one_day_names_it_once():

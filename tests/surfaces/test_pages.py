@@ -150,6 +150,15 @@ def test_every_form_needs_its_token(client, path, token):
     assert orders_of(client) == before
 
 
+@pytest.mark.parametrize(("came_from", "leads_to"), [("/store/GB?q=tea", "/store/GB?q=tea"), ("//elsewhere.example/a", "/"), ("", "/")])
+def test_an_expired_form_leads_back_to_its_page(client, came_from, leads_to):
+    referer = f"http:{came_from}" if came_from.startswith("//") else f"{client.base_url}{came_from}" if came_from else ""
+    answer = client.post("/preferences", data={}, headers={"referer": referer})
+    assert answer.status_code == 403
+    assert "This form has expired" in answer.text
+    assert f'<a class="button button-primary" href="{leads_to}">' in answer.text
+
+
 def test_a_form_from_another_site_is_refused(client):
     sign_in(client, "buyer-gb")
     token = TOKEN.search(client.get("/orders").text)[1]

@@ -1,7 +1,8 @@
 """Errors as people and programs meet them: a page, a notice inside a page, or a problem document (RFC 9457)."""
 
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from litestar import MediaType, Response
@@ -12,7 +13,7 @@ from msgspec.structs import asdict
 from entrepot.base.errors import EntrepotError, ForbiddenError
 from entrepot.surfaces.api.messages import Problem
 from entrepot.surfaces.api.wire import problem_of
-from entrepot.surfaces.web.access import NotYoursError, SignInRequiredError, WebRequest, visitor_of
+from entrepot.surfaces.web.access import NotYoursError, SignInRequiredError, WebRequest, inside, visitor_of
 from entrepot.surfaces.web.floor.shift import NotSignedOnError
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
@@ -28,6 +29,23 @@ _HEADLINES: Final = {
     500: mark("Something broke on our side"),
     503: mark("Not available right now"),
 }
+_HEADLINES_BY_CODE: Final[Mapping[str, str]] = {
+    "form_expired": mark("This form has expired"),
+    "reset_link_unusable": mark("This link works no longer"),
+}
+_SAYINGS: Final[Mapping[str, str]] = {
+    "unknown_marketplace": mark("There is no store with this code."),
+    "unknown_product": mark("There is no product under this address."),
+    "unknown_stock_item": mark("There is no item with this SKU."),
+}
+"""What an error means to whoever reads a page, where it tells programs what only they can do."""
+_WAYS: Final[Mapping[str, tuple[str, str]]] = {
+    "reset_link_unusable": ("/forgotten", mark("Ask for a new link")),
+    "unknown_tour": ("/tour", mark("To the tour")),
+    "unknown_marketplace": ("/store", mark("Visit the stores")),
+    "unknown_product": ("/store", mark("Visit the stores")),
+}
+"""Where whoever met an error goes on, where that is not the first page."""
 _REMEDIES: Final = {405: mark("Use the forms of our pages."), 500: mark("Try again in a moment; tell the operator when it keeps failing.")}
 _PROBLEM: Final = "application/problem+json"
 
@@ -95,11 +113,20 @@ def _answer(request: WebRequest, problem: Problem, cause: str, what_to_do: str) 
     if not _is_fragment(request) and not _wants_page(request):
         return Response(problem, status_code=problem.status, media_type=_PROBLEM)
     visitor = visitor_of(request)
-    headline = visitor.language.gettext(_HEADLINES.get(problem.status, mark("That did not work")))
-    values = asdict(problem) | {"headline": headline, "title": cause, "remedy": what_to_do}
+    headline = visitor.language.gettext(_HEADLINES_BY_CODE.get(problem.code) or _HEADLINES.get(problem.status, mark("That did not work")))
+    meaning = visitor.language.gettext(_SAYINGS[problem.code]) if problem.code in _SAYINGS else cause
+    values = asdict(problem) | {"headline": headline, "title": meaning, "remedy": what_to_do, "way": _way_on(request, problem.code)}
     if _is_fragment(request):
         return Response(fill("parts/notice.html", visitor.language, **values), status_code=problem.status, media_type=MediaType.HTML)
     return page("error.html", visitor, values, problem.status)
+
+
+def _way_on(request: WebRequest, code: str) -> tuple[str, str]:
+    """Return the address and the marked name of where to go on: the page that an expired form came from, the beginning of what was not found, the first page."""
+    sent_from = urlsplit(request.headers.get("referer", ""))
+    if code == "form_expired" and sent_from.netloc == request.url.netloc:
+        return inside(sent_from.path + (f"?{sent_from.query}" if sent_from.query else "")), mark("Open the page again")
+    return _WAYS.get(code, ("/", mark("First page")))
 
 
 def _is_fragment(request: WebRequest) -> bool:

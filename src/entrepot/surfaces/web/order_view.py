@@ -1,5 +1,6 @@
 """Everything there is to tell about one order, gathered for its page: what happened when, who is next, and where the buyer's money goes."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from entrepot.parties.store import read_merchants
 from entrepot.settlement.store import StoredFee, StoredTax, read_order_fees, read_order_taxes
 from entrepot.sourcing.store import LineDecision, read_decisions
 from entrepot.surfaces.web.languages import Language, mark
+from entrepot.surfaces.web.store.payments import method_name
 from entrepot.surfaces.web.words import country, long_day, words
 
 _COUNTED: Final = frozenset({"posted", "post"})
@@ -32,6 +34,8 @@ _SHARES: Final = (
     (mark("Fees"), ("fee", "fee_tax")),
 )
 _OTHERS: Final = mark("Others")
+_CANCELLED: Final = re.compile(r"line (\d+): (\d+) by (\w+), (\w+)")
+_CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
 
 class Moment(Struct, frozen=True):
@@ -92,6 +96,7 @@ class OrderView(Struct, frozen=True):
     postings: tuple[ShownPosting, ...] = ()
     shares: tuple[Share, ...] = ()
     fees: tuple[StoredFee, ...] = ()
+    method: str = ""
 
     @property
     def goods_minor(self) -> int:
@@ -148,7 +153,9 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
     subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
     acts = await read_acts(conn, order.merchant_id, subjects)
     entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
-    act_moments = [Moment(at, words(language, command), _who(language, kind, actor), note, "act") for at, command, kind, actor, note in acts]
+    act_moments = [
+        Moment(at, words(language, command), _who(language, kind, actor), noted(language, note), "act") for at, command, kind, actor, note in acts
+    ]
     return OrderView(
         order,
         seen.merchant_name,
@@ -168,6 +175,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
         tuple(_postings(entries)),
         tuple(shares_of(entries, order.currency)),
         tuple(await read_order_fees(conn, order.merchant_id, order.order_id)),
+        method_name(language, seen.payment.method_code) if seen.payment is not None else "",
     )
 
 
@@ -276,7 +284,7 @@ def _parcel_moments(language: Language, parcels: Sequence[ParcelTimeline]) -> li
 
 def _seen_at(language: Language, place: str, timeline: ParcelTimeline) -> str:
     tracking = timeline.parcel.tracking_number or language.gettext("no number yet")
-    return f"{place}, {tracking}" if place else tracking
+    return language.gettext("%(first)s, %(second)s", first=place, second=tracking) if place else tracking
 
 
 def _customs_moments(language: Language, declarations: Sequence[StoredDeclaration]) -> list[Moment]:
@@ -300,6 +308,19 @@ def _office(one: StoredDeclaration) -> str:
 def _who(language: Language, kind: str, actor: str) -> str:
     """Name an actor once: "Staff anna", "Runner", "Buyer"."""
     return words(language, actor) if kind in {"program", actor} else f"{words(language, kind)} {actor}"
+
+
+def noted(language: Language, note: str) -> str:
+    """Return an act's note with the codes in it as words: who cancelled how many units and why, or why an order is held and what somebody wrote about it."""
+    cancelled = _CANCELLED.fullmatch(note)
+    if cancelled is not None:
+        line, units, by, reason = cancelled.groups()
+        told = language.ngettext("%(num)s unit of line %(line)s", "%(num)s units of line %(line)s", int(units), line=line)
+        return " · ".join((told, words(language, by), words(language, reason)))
+    code, colon, text = note.partition(": ")
+    if _CODE.fullmatch(code):
+        return language.gettext("%(what)s: %(who)s", what=words(language, code), who=text) if colon else words(language, code)
+    return note
 
 
 def _in_order(*sources: Sequence[Moment]) -> list[Moment]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, cast
 
+from babel import Locale
 from babel.dates import format_date
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
@@ -25,6 +26,7 @@ _HOUR: Final = 60
 _WRITTEN: Final = "en"
 _BETWEEN: Final = re.compile(r", (?![^(]*\))")
 _PART: Final = re.compile(r"(?:(?P<what>[^:()]+): )?(?P<name>[^()]+?)(?: \((?P<when>[^)]*)\))?")
+_TAG: Final = re.compile(r"[a-z]{2}-[A-Z][a-z]{3}")
 _SUBJECT_AT: Final = 3
 _DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日 EEE"}
 _SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日 EEE"}
@@ -265,11 +267,15 @@ def span(language: Language, minutes: int) -> str:
     """Return a span of minutes, such as "3 h 12 min"."""
     if minutes < _HOUR:
         return language.gettext("%(minutes)s min", minutes=minutes)
+    if minutes % _HOUR == 0:
+        return language.gettext("%(hours)s h", hours=minutes // _HOUR)
     return language.gettext("%(hours)s h %(minutes)s min", hours=minutes // _HOUR, minutes=minutes % _HOUR)
 
 
 def declared(language: Language, text: str) -> str:
     """Return what an operation model declares: a sentence of the catalogue, or a list such as "label: merchant (always), storage (month end)" part by part."""
+    if _TAG.fullmatch(text):
+        return Locale.parse(text, sep="-").get_display_name(language.locale) or text
     said = language.gettext(text)
     if said != text or language.code == _WRITTEN or not text[:1].islower():
         return said

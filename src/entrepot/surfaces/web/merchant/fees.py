@@ -33,7 +33,7 @@ LIST: Final = Listing(
     FEES,
     (
         Column("fee", mark("Fee"), is_sortable=True),
-        Column("at", mark("Charged"), Kind.TIME, is_sortable=True),
+        Column("at", mark("Charged on"), Kind.TIME, is_sortable=True),
         Column("event", mark("Because of"), Kind.WORDS),
         Column("order", mark("Order")),
         Column("units", mark("Units"), Kind.NUMBER),

@@ -29,7 +29,7 @@ LIST: Final = Listing(
         Column("sku", mark("SKU"), is_sortable=True),
         Column("item", mark("Item"), is_sortable=True),
         Column("store", mark("Store"), is_sortable=True),
-        Column("model", mark("Model"), is_sortable=True),
+        Column("model", mark("Model"), Kind.WORDS, is_sortable=True),
         Column("price", mark("Price"), Kind.MONEY, is_sortable=True),
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
         Column("customs", mark("Customs"), Kind.STATE),

@@ -43,7 +43,7 @@ STATEMENTS: Final = Listing(
         Column("until", mark("Until before"), Kind.DAY),
         Column("state", mark("State"), Kind.STATE),
         Column("opening", mark("Opening"), Kind.MONEY),
-        Column("closing", mark("Closing"), Kind.MONEY, is_sortable=True),
+        Column("closing", mark("Closing balance"), Kind.MONEY, is_sortable=True),
         Column("paid", mark("Paid out"), Kind.MONEY, is_sortable=True),
     ),
     (Filter("state", mark("Any state"), tuple((str(state), plain_words(state)) for state in StatementState)),),

@@ -32,7 +32,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.merchant.own import OWNERS, led_to, merchant_of, read_own, request_key, told_by
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import country, plain_words, short_title, told
+from entrepot.surfaces.web.words import country, named, plain_words, short_title, told
 
 SETTINGS: Final = "/merchant/settings"
 _OWN_KINDS: Final = (*sorted(TAX_REGISTRATION_KINDS), RegistrationKind.EORI, RegistrationKind.IMPORTER, RegistrationKind.IOSS)
@@ -206,7 +206,7 @@ async def _forms(
     countries = {code for store in stores.values() for code in (store.country_code, *store.destination_codes)}
     numbers.kind.choices = options(*((str(kind), language.gettext(_KIND_NAMES[RegistrationKind(kind)])) for kind in _OWN_KINDS))
     numbers.country.choices = options(*sorted(((code, country(language, code)) for code in countries), key=_second))
-    models.store.choices = options(*((code, store.name) for code, store in stores.items()))
+    models.store.choices = options(*((code, named(language, store.name)) for code, store in stores.items()))
     models.model.choices = options(*((plan.model_code, language.gettext(short_title(plan.model.title))) for plan in house.registry.plans()))
     return Forms(numbers, models, read_form(ColleagueForm, colleague, language, {"key": request_key()}))
 

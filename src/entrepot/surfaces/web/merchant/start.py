@@ -23,6 +23,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.merchant.own import OWNERS, led_to, merchant_of, read_own, told_by
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import number
 
 START: Final = "/merchant/start"
 _MOST_DOCUMENTS: Final = 10
@@ -149,7 +150,13 @@ async def read_checklist(conn: Conn, visitor: Visitor) -> tuple[list[Item], Sequ
             _("Complete"),
         ),
         _item(_("First offer"), len(live), visitor.language.ngettext("%(num)s live", "%(num)s live", len(live)), bulk, _("Add offers")),
-        _item(_("First stock"), units, visitor.language.ngettext("%(num)s unit", "%(num)s units", units), "/merchant/stock", _("Tell stock")),
+        _item(
+            _("First stock"),
+            units,
+            visitor.language.ngettext("%(num)s unit", "%(num)s units", units, num=number(visitor.language, units)),
+            "/merchant/stock",
+            _("Tell stock"),
+        ),
     ], cases
 
 

@@ -45,7 +45,7 @@ STATEMENTS: Final = Listing(
         Column("from", mark("From"), Kind.DAY, is_sortable=True),
         Column("to", mark("Before"), Kind.DAY, is_sortable=True),
         Column("opening", mark("Opening"), Kind.MONEY, is_sortable=True),
-        Column("closing", mark("Closing"), Kind.MONEY, is_sortable=True),
+        Column("closing", mark("Closing balance"), Kind.MONEY, is_sortable=True),
         Column("paid", mark("Paid out"), Kind.MONEY, is_sortable=True),
     ),
     (Filter("q", mark("Merchant or currency")), Filter("state", mark("Any state"), tuple((str(one), plain_words(one)) for one in StatementState))),

@@ -118,7 +118,11 @@ def _view(
         None if is_over else max(estimate, now.date()),
         is_late,
         words(language, trouble.code) if trouble is not None and is_late else "",
-        "" if last is None else f"{words(language, last.code)}, {last.place}" if last.place else words(language, last.code),
+        ""
+        if last is None
+        else language.gettext("%(first)s, %(second)s", first=words(language, last.code), second=last.place)
+        if last.place
+        else words(language, last.code),
         _next_leg(language, timeline),
         tuple(str(one.state) for one in declarations if one.declaration.consignment_id == consignment.consignment_id),
         points,

@@ -15,7 +15,7 @@ _METHOD_NAMES: Final[Mapping[str, str]] = {
     "card_slow": mark("Card with a slow bank"),
     "card_timeout": mark("Card whose bank is down"),
     "card_late": mark("Card whose bank answers very late"),
-    "invoice": mark("Invoice"),
+    "invoice": mark("Purchase on invoice"),
     "test_wallet": mark("Test wallet"),
     "cn_wallet": mark("Chinese wallet"),
 }
