@@ -25,7 +25,7 @@ import psycopg
 from benchmarks import tpcb
 from benchmarks.beside import NAMES, measure_beside
 from benchmarks.ground import FULL, SMALL, BenchWorld, Size, fill_world, open_storefront
-from benchmarks.loads import ORDERS, WORKLOADS, Load
+from benchmarks.loads import METHOD, ORDERS, WORKLOADS, Load
 from benchmarks.measure import HTTP, INSIDE, Apart, Measured, driver, measure_http, measure_inside
 from benchmarks.processes import Running, Used, logged_errors, peak_mb, running, used
 from entrepot.bootstrap.migrate import upgrade
@@ -74,6 +74,7 @@ class Bench:
     apart: Apart
     seconds: float
     patience_s: float
+    method: str
 
 
 def main() -> int:
@@ -81,10 +82,10 @@ def main() -> int:
     args = _arguments()
     size = SMALL if args.small else FULL
     began_s = time.monotonic()
-    with _opened(size, args.seconds, args.patience) as bench:
+    with _opened(size, args) as bench:
         _tell(f"{len(bench.world.offers):,} SKUs are on sale after {time.monotonic() - began_s:.0f} s")
         points = [point for point in POINTS if _is_wanted(point, args.only)]
-        report: dict[str, Any] = {"machine": _machine(bench), "seconds": args.seconds, "repeat": args.repeat}
+        report: dict[str, Any] = {"machine": _machine(bench), "seconds": args.seconds, "repeat": args.repeat, "method": args.method}
         report["runs"] = _measure_points(bench, points, args.repeat)
         report["pgbench"] = _yardsticks(bench, args.repeat)
         names = args.only or NAMES
@@ -104,6 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", help=f"Points as workload:clients or workload:clients:transport, or any of {', '.join(NAMES)}.")
     parser.add_argument("--small", action="store_true", help="A world of 200 SKUs, for tests of the driver.")
     parser.add_argument("--patience", type=float, default=60, help="Seconds to wait after each run until its payments are taken.")
+    parser.add_argument("--method", default=METHOD, help="How buyers pay: card_slow is decided minutes later and shows what placing alone costs.")
     parser.add_argument("--out", type=Path, default=OUT, help="Where the figures go.")
     return parser.parse_args()
 
@@ -113,14 +115,14 @@ def _is_wanted(point: Point, only: Sequence[str] | None) -> bool:
 
 
 @contextmanager
-def _opened(size: Size, seconds: float, patience_s: float) -> Iterator[Bench]:
+def _opened(size: Size, args: argparse.Namespace) -> Iterator[Bench]:
     """Open a cluster that is as durable as an installation's, fill it, and run the program on it."""
     with throwaway_cluster(Durability.KEEP) as cluster, tempfile.TemporaryDirectory(prefix="entrepot-bench-") as directory:
         upgrade(cluster.url())
         world, token = asyncio.run(_fill(cluster.url(), Path(directory), size))
         tpcb.prepare(cluster, SMALL_SCALE if size is SMALL else tpcb.SCALE)
         with running(cluster, Path(directory)) as program, driver() as apart:
-            yield Bench(cluster, Path(directory), program, world, token, apart, seconds, patience_s)
+            yield Bench(cluster, Path(directory), program, world, token, apart, args.seconds, args.patience, args.method)
 
 
 async def _fill(url: str, data: Path, size: Size) -> tuple[BenchWorld, str]:
@@ -175,7 +177,7 @@ def _median(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _run(bench: Bench, point: Point, number: int) -> dict[str, Any]:
     """Measure one point once, and wait for its payments."""
     most = max(point.clients, round(MOST_PER_S * bench.seconds))
-    load = Load(ORDERS, point.workload, point.clients, bench.seconds, number, most)
+    load = Load(ORDERS, point.workload, point.clients, bench.seconds, number, most, bench.method)
     if point.transport == HTTP:
         done = bench.apart(measure_http, bench.program, load, bench.world, bench.token)
     else:
@@ -237,7 +239,7 @@ def _await_payments(bench: Bench, done: Measured) -> dict[str, Any]:
 
 
 def _unpaid(conn: psycopg.Connection) -> int:
-    row = conn.execute("select count(*) from due_work where step_code = 'take_payments'").fetchone()
+    row = conn.execute("select count(*) from due_work where step_code = 'take_payments' and attempt_count = 0").fetchone()
     assert row is not None
     return int(row[0])
 

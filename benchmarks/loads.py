@@ -29,6 +29,8 @@ class Load:
     run: int
     most: int
     """How many requests are prepared; who has sent all of them stops early."""
+    method: str = METHOD
+    """How the buyers pay; the built-in bank says when it decides."""
 
 
 def draw(load: Load, world: BenchWorld) -> Iterator[tuple[int, int]]:
@@ -55,7 +57,7 @@ def order_values(load: Load, world: BenchWorld, at: datetime) -> list[OrderReque
             "store",
             COUNTRY,
             POSTCODE,
-            METHOD,
+            load.method,
             (LineAsk(*world.offers[offer], 1),),
             at,
         )
@@ -72,7 +74,7 @@ def request_bytes(load: Load, world: BenchWorld, token: str) -> list[bytes]:
 
 def _posts(load: Load, world: BenchWorld, token: str) -> list[bytes]:
     lines = [f'"lines":[{{"merchant_id":"{merchant_id}","offer_id":"{offer_id}","quantity":1}}]' for merchant_id, offer_id in world.offers]
-    method = f'"payment_method":"{METHOD}",' if load.kind == ORDERS else ""
+    method = f'"payment_method":"{load.method}",' if load.kind == ORDERS else ""
     start = f'{{"marketplace":"{STORE}","country":"{COUNTRY}","postcode":"{POSTCODE}",{method}'
     head = f"POST /{load.kind} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: "
     requests: list[bytes] = []
