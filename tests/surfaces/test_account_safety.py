@@ -35,10 +35,14 @@ def data(tmp_path_factory):
     return keep_keyring(tmp_path_factory.mktemp("data"))
 
 
+def app_for(house, data, **more):
+    settings = {"DATABASE_URL": house, "ENTREPOT_DATA": str(data), "ENTREPOT_POOL_SIZE": "4", "ENTREPOT_PUBLIC_URL": "https://shop.example"}
+    return create_app(read_settings(settings | more))
+
+
 @pytest.fixture(scope="module")
 def app(house, data):
-    settings = {"DATABASE_URL": house, "ENTREPOT_DATA": str(data), "ENTREPOT_POOL_SIZE": "4", "ENTREPOT_PUBLIC_URL": "https://shop.example"}
-    return create_app(read_settings(settings))
+    return app_for(house, data)
 
 
 @pytest.fixture
@@ -258,6 +262,25 @@ def test_a_session_ends_after_twelve_hours(client, house):
     with psycopg.connect(house) as conn:
         conn.execute("update web_session set expires_at = expires_at - interval '12 hours'")
     assert client.get("/me", follow_redirects=False).status_code == 303
+
+
+@pytest.mark.parametrize("obliged", [{"ENTREPOT_WORLD": "off"}, {"ENTREPOT_SECOND_FACTOR": "house"}])
+def test_the_houses_own_roles_must_have_a_second_factor_where_it_is_asked_for(house, data, obliged):
+    with TestClient(app_for(house, data, **obliged)) as client:
+        assert sign_in(client, then="/operator").headers["location"] == "/operator"
+        sent = client.get("/operator", headers={"accept": "text/html"}, follow_redirects=False)
+        assert (sent.status_code, sent.headers["location"]) == (303, "/me#factor")
+        assert client.get("/orders", headers={"accept": "application/json"}, follow_redirects=False).status_code == 403
+        assert "Your role needs a second factor" in client.get("/me").text
+        enrol(client)
+        assert client.get("/operator").status_code == 200
+        assert "Your role needs a second factor" not in client.get("/me").text
+    with TestClient(app_for(house, data, **obliged)) as client:
+        sign_in(client, login="buyer-gb")
+        assert client.get("/orders", follow_redirects=False).status_code == 200
+    with TestClient(app_for(house, data, ENTREPOT_WORLD="off", ENTREPOT_SECOND_FACTOR="free")) as client:
+        sign_in(client, login="finance")
+        assert client.get("/operator", follow_redirects=False).status_code == 200
 
 
 def test_every_decision_on_who_may_come_in_is_logged_without_what_was_typed(client):

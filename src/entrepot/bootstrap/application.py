@@ -16,7 +16,7 @@ from entrepot.base.batching import BatchLimits
 from entrepot.base.sql import Conn
 from entrepot.bootstrap.database import DatabaseUnreachableError, Pool, in_transaction, open_pool, open_reading_pool
 from entrepot.bootstrap.outside import FreshOutside, build_mailer, read_keyring
-from entrepot.bootstrap.settings import Settings, WorldMode, read_settings
+from entrepot.bootstrap.settings import FactorPolicy, Settings, WorldMode, read_settings
 from entrepot.operations.registry import REGISTRY
 from entrepot.surfaces.api.document import show_document
 from entrepot.surfaces.api.intake import Intake, is_for_intake
@@ -77,6 +77,13 @@ class Metrics(PrometheusController):
     opt = open_to(EVERYBODY)
 
 
+def _asks_factor(settings: Settings) -> bool:
+    """Tell whether the house's roles must have a second factor."""
+    if settings.second_factor is FactorPolicy.AUTO:
+        return settings.world is WorldMode.OFF
+    return settings.second_factor is FactorPolicy.HOUSE
+
+
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the application from the process's settings; the pool opens and closes with it."""
     settings = settings or read_settings()
@@ -96,6 +103,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
                 build_mailer(settings),
                 settings.public_url,
                 settings.world is WorldMode.ON,
+                _asks_factor(settings),
             )
             app.state.intake = Intake(app.state.house, BatchLimits(), _BATCH_SIZE.observe)
             yield

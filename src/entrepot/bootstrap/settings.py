@@ -43,6 +43,14 @@ class WebhookReach(StrEnum):
     ANY = "any"
 
 
+class FactorPolicy(StrEnum):
+    """Who must have a second factor."""
+
+    AUTO = "auto"
+    FREE = "free"
+    HOUSE = "house"
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -87,6 +95,13 @@ SETTINGS: Final = (
         "Where webhooks may go: public, loopback (this machine too), any (private networks too); auto is loopback with the demonstration world, else public.",
     ),
     Setting(
+        "second_factor",
+        "ENTREPOT_SECOND_FACTOR",
+        "",
+        "auto",
+        "Who must have a second factor: house (operators, finance, agents), free (nobody); auto is free with the demonstration world, else house.",
+    ),
+    Setting(
         "public_url",
         "ENTREPOT_PUBLIC_URL",
         "",
@@ -112,6 +127,7 @@ class Settings:
     pool_size: int
     mail: MailMode
     webhook_reach: WebhookReach
+    second_factor: FactorPolicy
     public_url: str
     log_level: LogLevel
     log_format: LogFormat
@@ -131,6 +147,7 @@ def read_settings(environment: Mapping[str, str] | None = None, flags: Mapping[s
         pool_size=_whole("pool_size", chosen["pool_size"], 2, 1000),
         mail=_choice("mail", chosen["mail"], MailMode),
         webhook_reach=_choice("webhook_reach", chosen["webhook_reach"], WebhookReach),
+        second_factor=_choice("second_factor", chosen["second_factor"], FactorPolicy),
         public_url=_public_url(chosen["public_url"], chosen["port"]),
         log_level=_choice("log_level", chosen["log_level"], LogLevel),
         log_format=_choice("log_format", chosen["log_format"], LogFormat),

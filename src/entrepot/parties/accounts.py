@@ -83,9 +83,10 @@ class StaffMember(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    """A session that lives: whose it is, and whether it is time to note that it is in use."""
+    """A session that lives: whose it is, whether a second factor protects the account, and whether it is time to note that the session is in use."""
 
     member: StaffMember
+    has_factor: bool
     is_to_be_noted: bool
 
 

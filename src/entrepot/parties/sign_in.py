@@ -189,13 +189,16 @@ async def read_session(conn: Conn, token: str, at: datetime) -> Session | None:
     row = await fetch_one(
         conn,
         f"""
-        select {MEMBER_COLUMNS}, coalesce(w.seen_at, w.created_at) <= %(noted)s from web_session w join staff s on s.staff_id = w.staff_id
+        select {MEMBER_COLUMNS},
+            exists (select 1 from second_factor f where f.staff_id = s.staff_id and f.confirmed_at is not null),
+            coalesce(w.seen_at, w.created_at) <= %(noted)s
+        from web_session w join staff s on s.staff_id = w.staff_id
         where w.token_hash = %(hash)s and not w.awaits_code and w.ended_at is null and w.expires_at > %(at)s
           and coalesce(w.seen_at, w.created_at) > %(idle)s and s.status = 'active'
         """,
         {"hash": hash_token(token), "at": at, "noted": at - NOTED_EVERY, "idle": at - IDLE_LIFETIME},
     )
-    return None if row is None else Session(read_member(row[:-1]), bool(row[-1]))
+    return None if row is None else Session(read_member(row[:-2]), bool(row[-2]), bool(row[-1]))
 
 
 async def note_session(conn: Conn, token: str, at: datetime) -> bool:

@@ -91,4 +91,4 @@ async def read_refusals(conn: Conn, content_hash: str) -> dict[int, str]:
 
 async def refresh_statistics(conn: Conn) -> None:
     """Let the planner see how the tables have grown; without it the first thousands of rows decide the plans of half a million."""
-    await conn.execute("analyze")
+    await execute(conn, "analyze")

@@ -11,6 +11,7 @@ from entrepot.base import pipes
 from entrepot.base.pipes import open_pipe, piped
 from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
+from entrepot.world.import_store import refresh_statistics
 
 pytestmark = pytest.mark.anyio
 INSERT = "insert into shelf select * from unnest(%(item)s::int[], %(name)s::text[])"
@@ -151,6 +152,13 @@ async def test_further_statements_are_not_kept_when_many_are(pool: Pool, monkeyp
     async with pool.connection() as conn:
         cursor = await conn.execute("select count(*) from pg_prepared_statements where name like 'pipe_%'")
         assert await cursor.fetchone() == (4,)
+
+
+async def test_statistics_are_refreshed_inside_a_transaction_as_the_import_does(pool: Pool):
+    await in_transaction(pool, refresh_statistics)
+    async with pool.connection() as conn:
+        cursor = await conn.execute("select count(*) from pg_stat_user_tables where relname = 'shelf' and last_analyze is not null")
+        assert await cursor.fetchone() == (1,)
 
 
 async def test_values_of_every_kind_come_back_as_they_went(pool: Pool):

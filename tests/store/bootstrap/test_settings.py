@@ -9,6 +9,7 @@ import pytest
 from entrepot.bootstrap.account import is_root
 from entrepot.bootstrap.settings import (
     SETTINGS,
+    FactorPolicy,
     InvalidSettingError,
     LogFormat,
     LogLevel,
@@ -33,6 +34,7 @@ def test_defaults() -> None:
         pool_size=8,
         mail=MailMode.SPOOL,
         webhook_reach=WebhookReach.AUTO,
+        second_factor=FactorPolicy.AUTO,
         public_url="http://127.0.0.1:8420",
         log_level=LogLevel.INFO,
         log_format=LogFormat.AUTO,
@@ -67,6 +69,7 @@ def test_children_read_the_same_settings() -> None:
         ("ENTREPOT_POOL_SIZE", "1", "pool_size"),
         ("ENTREPOT_MAIL", "post", "mail"),
         ("ENTREPOT_WEBHOOK_REACH", "moon", "webhook_reach"),
+        ("ENTREPOT_SECOND_FACTOR", "perhaps", "second_factor"),
         ("ENTREPOT_LOG_LEVEL", "loud", "log_level"),
         ("ENTREPOT_LOG_FORMAT", "xml", "log_format"),
         ("DATABASE_URL", "mysql://me:secret@host/shop", "DATABASE_URL"),

@@ -45,7 +45,7 @@ async def test_the_right_password_opens_a_session(conn):
     assert answer.outcome is SignInOutcome.SIGNED_IN
     assert answer.member is not None
     assert (answer.member.login, answer.member.role, answer.expires_at) == ("olga", StaffRole.OPERATOR, AT + SESSION_LIFETIME)
-    assert await read_session(conn, answer.token, AT + SECOND) == Session(answer.member, is_to_be_noted=False)
+    assert await read_session(conn, answer.token, AT + SECOND) == Session(answer.member, has_factor=False, is_to_be_noted=False)
     assert await read_session(conn, "made-up", AT) is None
     assert [answer.token.encode() == row[0] for row in await fetch(conn, "select token_hash from web_session")] == [False]
 

@@ -50,6 +50,8 @@ OPERATORS: Final[Audience] = frozenset({StaffRole.OPERATOR})
 AGENTS: Final[Audience] = frozenset({StaffRole.AGENT, StaffRole.OPERATOR})
 FLOOR: Final[Audience] = frozenset({StaffRole.WAREHOUSE, StaffRole.OPERATOR})
 
+ACCOUNT: Final = "/me"
+"""Where one looks after one's own account."""
 _OPEN_TO: Final = "open_to"
 _VISITOR: Final = "entrepot_visitor"
 _YEAR_S: Final = 31_536_000
@@ -78,6 +80,10 @@ class FormExpiredError(ForbiddenError):
     """The form was not sent from a page of this session; open the page again and repeat."""
 
 
+class SecondFactorMissingError(ForbiddenError):
+    """Your role needs a second factor; set one up in your account, then go on."""
+
+
 class HouseNotReadyError(UnavailableError):
     """The house has no marketplaces yet; wait until it has been opened."""
 
@@ -90,7 +96,8 @@ class Visitor(Struct, frozen=True):
     """Whoever sent the request; `secret` is only known to their browser and to us, and every form carries a token made from it.
 
     `address` is the path and query that was asked for, `is_fresh` tells that the browser does not hold the secret yet, `tour_id` is the guided tour
-    that is on, `may_tour` tells that the demonstration world lives here and the visitor did not close the tour.
+    that is on, `may_tour` tells that the demonstration world lives here and the visitor did not close the tour, `must_enrol` that the role
+    needs a second factor which the account does not have yet.
     """
 
     member: StaffMember | None
@@ -105,6 +112,7 @@ class Visitor(Struct, frozen=True):
     is_secure: bool
     may_tour: bool = False
     tour_id: uuid.UUID | None = None
+    must_enrol: bool = False
 
     @property
     def form_token(self) -> str:
@@ -178,6 +186,8 @@ async def check_access(connection: Connection, handler: BaseRouteHandler) -> Non
     if audience == EVERYBODY:
         return
     visitor = await _known_visitor(connection)
+    if visitor.must_enrol and not connection.url.path.startswith(ACCOUNT):
+        raise SecondFactorMissingError("second_factor", "none", "Set it up in your account.")
     if None not in audience:
         require_page(visitor, visitor.role in audience)
     addressed = connection.path_params.get("merchant_id")
@@ -198,16 +208,17 @@ async def _known_visitor(connection: Connection) -> Visitor:
         return known
     house: House = connection.app.state.house
     token = connection.cookies.get(SESSION_COOKIE, "")
-    member: StaffMember | None = None
+    member, must_enrol = None, False
     if token:
         async with house.database.reading() as conn:
             session = await read_session(conn, token, RealClock().now())
         if session is not None:
             member = session.member
+            must_enrol = house.asks_factor and member.role in HOUSE and not session.has_factor
             if session.is_to_be_noted:
                 await house.database.writing(lambda conn: note_session(conn, token, RealClock().now()))
     secret = token if member is not None else connection.cookies.get(VISIT_COOKIE, "")
-    visitor = _visitor(connection, member, secret)
+    visitor = replace(_visitor(connection, member, secret), must_enrol=must_enrol)
     _scope(connection)[_VISITOR] = visitor
     return visitor
 

@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from entrepot.base.errors import EntrepotError, ForbiddenError
 from entrepot.surfaces.api.messages import Problem
 from entrepot.surfaces.api.wire import problem_of
-from entrepot.surfaces.web.access import NotYoursError, SignInRequiredError, WebRequest, inside, visitor_of
+from entrepot.surfaces.web.access import ACCOUNT, NotYoursError, SecondFactorMissingError, SignInRequiredError, WebRequest, inside, visitor_of
 from entrepot.surfaces.web.floor.shift import NotSignedOnError
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import fill, page
@@ -55,6 +55,8 @@ def show_entrepot_error(request: WebRequest, error: EntrepotError) -> Response[s
     if isinstance(error, SignInRequiredError) and _wants_page(request) and not _is_fragment(request):
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return Redirect(f"/sign-in?next={quote(path if request.method == 'GET' else '/', safe='')}", status_code=303)
+    if isinstance(error, SecondFactorMissingError) and _wants_page(request) and not _is_fragment(request):
+        return Redirect(f"{ACCOUNT}#factor", status_code=303)
     if isinstance(error, NotSignedOnError) and _wants_page(request):
         return _to_sign_on(request)
     if isinstance(error, ForbiddenError | NotYoursError):

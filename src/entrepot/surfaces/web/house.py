@@ -105,7 +105,7 @@ class Tallies:
 
 
 class House(Struct, frozen=True):
-    """One process's house; `has_world` tells that the demonstration world lives in it."""
+    """One process's house; `has_world` tells that the demonstration world lives in it, `asks_factor` that its own roles must have a second factor."""
 
     database: Database
     outside: OutsideSource
@@ -115,6 +115,7 @@ class House(Struct, frozen=True):
     mailer: Mailer = field(default_factory=LogMailer)
     public_url: str = ""
     has_world: bool = False
+    asks_factor: bool = False
     tallies: Tallies = field(default_factory=Tallies)
 
 
