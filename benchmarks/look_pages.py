@@ -216,7 +216,8 @@ LOOKS: Final = (
     ),
     Look("floor-stow", "warehouse", "/floor/stow"),
     Look("floor-pick", "warehouse", "/floor/pick"),
-    Look("floor-pick-one", "warehouse", "/floor/pick/{merchant_id}/{work_id}", _WORK.format("queued")),
+    Look("floor-pick-one", "warehouse", "/floor/pick", sent=("/floor/pick", {"do": "next", "device": "looks", "sequence": "2"})),
+    Look("floor-pick-gone", "warehouse", "/floor/pick/{merchant_id}/{work_id}", _WORK.format("queued")),
     Look("floor-pack", "warehouse", "/floor/pack"),
     Look("floor-pack-one", "warehouse", "/floor/pack/{merchant_id}/{work_id}", _WORK.format("queued")),
     Look("floor-papers", "warehouse", "/floor/papers/{merchant_id}/{parcel_id}", _PARCEL),
@@ -239,7 +240,7 @@ LOOKS: Final = (
     # the house
     Look("operator", "operator", "/operator"),
     Look("orders", "operator", "/orders"),
-    Look("orders-none", "operator", "/orders", query="state=expired&model=global_purchase"),
+    Look("orders-none", "operator", "/orders", query="state=awaiting_payment&model=global_purchase"),
     Look("orders-refused", "operator", "/orders", query="state=nonsense", status=422),
     Look("order-delivered", "operator", "/orders/{merchant_id}/{order_id}", _ORDER.format("delivered", "")),
     Look("order-china", "operator", "/orders/{merchant_id}/{order_id}", _ORDER.format("delivered", "and marketplace_code = 'CN_GP'")),

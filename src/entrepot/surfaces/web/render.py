@@ -37,6 +37,7 @@ _SPOKEN: Final = (
     words.country,
     words.account,
     words.place,
+    words.spot,
     words.told,
     words.named,
     words.span,

@@ -18,6 +18,7 @@ from entrepot.base.errors import EntrepotError
 from entrepot.base.money import decimals_of, major
 from entrepot.orders.model import OrderState
 from entrepot.surfaces.web.languages import Language, mark
+from entrepot.warehouse.model import bin_of
 
 _MINUS: Final = "\u2212"
 _NOTHING: Final = "\u2013"
@@ -217,6 +218,11 @@ def account(language: Language, code: str) -> str:
 def place(language: Language, code: str) -> str:
     """Return a place's name: pseudo places in words, buildings by code."""
     return language.gettext(_PLACES[code]) if code in _PLACES else code
+
+
+def spot(language: Language, code: str) -> str:
+    """Return a spot in a building: a bin by the sign on it, the others in words."""
+    return bin_of(code) or (code if ":" in code else words(language, code))
 
 
 def told(language: Language, error: EntrepotError) -> str:

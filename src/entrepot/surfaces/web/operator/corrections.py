@@ -36,6 +36,7 @@ from entrepot.surfaces.web.operator.audiences import APPROVERS, BOOKKEEPERS
 from entrepot.surfaces.web.operator.correction_form import CorrectionForm, form_of
 from entrepot.surfaces.web.operator.correction_form import read_correction as read_correction_form
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.words import named
 
 _MOST: Final = 1000
 _STATES: Final = ((str(CorrectionState.PROPOSED), mark("Proposed")), (str(CorrectionState.APPROVED), mark("Approved")), (str(CorrectionState.REJECTED), mark("Rejected")))  # fmt: skip
@@ -71,9 +72,10 @@ async def show_corrections(request: WebRequest, house: HouseDep, visitor: Visito
         found = await list_corrections(conn, _MOST)
         people = await read_staff_names(conn, _people(found))
         merchants = {key: one.name for key, one in (await read_merchants(conn, [one.merchant_id for one in found])).items()}
+    names = {key: named(visitor.language, name) for key, name in people.items()}
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
-        return sift(LIST, ask, [_row(one, people, merchants) for one in found], limit, offset)
+        return sift(LIST, ask, [_row(one, names, merchants) for one in found], limit, offset)
 
     return await answer_listing("operator/corrections.html", visitor, house, LIST, request.query_params, find)
 

@@ -31,7 +31,13 @@ function seriesOf(kind, heads, rows) {
   }));
 }
 
-function optionOf(kind, unit, { heads, rows }, ink) {
+// How high the names below the axis stand: on narrow pages, and in languages with long words, they need more than one line.
+function heightOfNames(heads, width) {
+  const wide = heads.reduce((sum, head) => sum + 30 + [...head].reduce((letters, letter) => letters + (letter > "\u2e80" ? 13 : 7.5), 0), 0);
+  return 32 + 20 * Math.floor(wide / width);
+}
+
+function optionOf(kind, unit, { heads, rows }, ink, width) {
   const brief = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
   const text = { color: ink.soft, fontFamily: ink.font, fontSize: 12 };
   const shared = {
@@ -51,7 +57,7 @@ function optionOf(kind, unit, { heads, rows }, ink) {
   const isLying = kind === "tornado";
   return {
     ...shared,
-    grid: { left: 8, right: 12, top: unit ? 28 : 12, bottom: heads.length > 1 ? 32 : 4, outerBoundsMode: "same" },
+    grid: { left: 8, right: 12, top: unit ? 28 : 12, bottom: heads.length > 1 ? heightOfNames(heads, width) : 4, outerBoundsMode: "same" },
     xAxis: isLying ? values : labels,
     yAxis: isLying ? { ...labels, inverse: true } : values,
     series: seriesOf(kind, heads, rows),
@@ -60,8 +66,13 @@ function optionOf(kind, unit, { heads, rows }, ink) {
 
 export function drawChart(figure) {
   const chart = init(figure.querySelector(".chart-canvas"), null, { renderer: "canvas" });
-  const draw = () => chart.setOption(optionOf(figure.dataset.chart, figure.dataset.unit, figuresOf(figure), colours()), true);
+  const draw = () => chart.setOption(optionOf(figure.dataset.chart, figure.dataset.unit, figuresOf(figure), colours(), chart.getWidth()), true);
   draw();
   figure.dataset.drawn = "yes";
-  redrawOnChange(figure, chart, draw);
+  let width = chart.getWidth();
+  redrawOnChange(figure, chart, draw, () => {
+    chart.resize();
+    if (chart.getWidth() !== width) draw();
+    width = chart.getWidth();
+  });
 }

@@ -25,10 +25,10 @@ export function colours() {
   return found;
 }
 
-export function redrawOnChange(figure, chart, draw) {
+export function redrawOnChange(figure, chart, draw, fit = () => chart.resize()) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const observer = new ResizeObserver(() => {
-    if (figure.isConnected) return chart.resize();
+    if (figure.isConnected) return fit();
     observer.disconnect();
     dark.removeEventListener("change", draw);
     chart.dispose();
