@@ -111,7 +111,7 @@ DESK: Final = (
             Entry("rules", mark("Rules"), "/operator/rules", _SCALES, HOUSE),
             Entry("due", mark("Due work"), "/operator/due", _CLOCK, HOUSE),
             Entry("audit", mark("Audit log"), "/operator/audit", _EYE, HOUSE),
-            Entry("health", mark("Health"), "/operator/health", _PULSE, HOUSE),
+            Entry("health", mark("System health"), "/operator/health", _PULSE, HOUSE),
         ),
     ),
     Group(
