@@ -27,6 +27,8 @@ KINDS: Final = (("fee", mark("Fees")), ("tax_rate", mark("Tax rates")), ("tax_ru
 _TOLD: Final = 160
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _NUMBERED: Final = re.compile(r"(?P<code>[a-z]+(?:_[a-z]+)*)(?:_(?P<number>[0-9.]+))?")
+_OWN_WORDS: Final = {"base": mark("Basic rate")}
+"""Codes that mean something else in rules than on other pages."""
 _SHARE: Final = re.compile(r"(?P<share>[0-9.]+) %")
 _NOTHING: Final = "\u2013"
 _CHANGES: Final = 200
@@ -178,9 +180,13 @@ def _models(house: House) -> dict[str, str]:
     return {plan.model_code: short_title(plan.model.title) for plan in house.registry.plans()}
 
 
+def _worded(language: Language, code: str) -> str:
+    return language.gettext(_OWN_WORDS[code]) if code in _OWN_WORDS else words(language, code)
+
+
 def _said(language: Language, part: str) -> str:
     found = _NUMBERED.fullmatch(part)
-    return part if found is None else " ".join(filter(None, (words(language, found["code"]), found["number"])))
+    return part if found is None else " ".join(filter(None, (_worded(language, found["code"]), found["number"])))
 
 
 def says(language: Language, told: str) -> str:
@@ -199,7 +205,7 @@ def _parts(language: Language, told: str) -> list[str]:
         terms = msgspec.json.decode(f"{{{rest}", type=dict[str, object])
     except msgspec.DecodeError:
         return [*parts, brace + rest]
-    return [*parts, *(f"{words(language, name)}: {_spread(language, value)}" for name, value in terms.items())]
+    return [*parts, *(f"{_worded(language, name)}: {_spread(language, value)}" for name, value in terms.items())]
 
 
 def _spread(language: Language, value: object) -> str:
@@ -208,7 +214,7 @@ def _spread(language: Language, value: object) -> str:
         inner = cast("list[object]", value)
         return (", " if any(isinstance(one, list) for one in inner) else " ").join(_spread(language, one) for one in inner)
     if isinstance(value, dict):
-        return ", ".join(f"{words(language, name)} {_spread(language, one)}" for name, one in cast("dict[str, object]", value).items())
+        return ", ".join(f"{_worded(language, name)} {_spread(language, one)}" for name, one in cast("dict[str, object]", value).items())
     return _NOTHING if value is None else words(language, value) if isinstance(value, str) and _CODE.fullmatch(value) else str(value)
 
 
