@@ -48,7 +48,7 @@ _TONES: Final[Mapping[str, str]] = {
 }
 
 _STATE_WORDS: Final[Mapping[str, str]] = {"hit": mark("Kept"), "miss": mark("Missed"), "post": mark("Posted")}
-_CODE_WORDS: Final[Mapping[str, str]] = {"free": mark("Free circulation")}
+_CODE_WORDS: Final[Mapping[str, str]] = {"free": mark("Free circulation"), "eori": mark("EORI"), "vat": mark("VAT number")}
 
 ORDER_WAY: Final = (
     (OrderState.AWAITING_PAYMENT, mark("Placed")),
@@ -113,9 +113,17 @@ def words(language: Language, code: object) -> str:
     for end in range(len(parts) - 1, 0, -1):
         head = plain_words("_".join(parts[:end]))
         if language.gettext(head) != head:
-            rest = [language.gettext(plain_words(part)) if part.islower() else part for part in parts[end:]]
-            return f"{language.gettext(head)}: {' '.join(rest)}"
+            return f"{language.gettext(head)}: {_subject(language, parts[end:])}"
     return said
+
+
+def _subject(language: Language, parts: Sequence[str]) -> str:
+    """Return what a code names behind its head: a store's code as it is, then a model by its whole name where the catalogues have one."""
+    shown = [part for part in parts if not part.islower()]
+    code = "_".join(part for part in parts if part.islower())
+    whole = language.gettext(plain_words(code)) if code else ""
+    rest = [whole] if whole != plain_words(code) else [language.gettext(plain_words(part)) for part in code.split("_")]
+    return " ".join(filter(None, (*shown, *rest)))
 
 
 def state_words(language: Language, state: object) -> str:

@@ -2,8 +2,10 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Final
 
+from babel.numbers import format_decimal
 from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
@@ -26,11 +28,11 @@ from entrepot.settlement.statements import Movement, Payout, Statement, read_pay
 from entrepot.surfaces.web.access import MERCHANTS, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.invoice_paper import send_invoice
-from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query, sift
 from entrepot.surfaces.web.merchant.own import merchant_of, read_own
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import plain_words
+from entrepot.surfaces.web.words import plain_words, short_day
 
 MONEY: Final = "/merchant/money"
 _MOST: Final = 1000
@@ -194,7 +196,7 @@ async def show_statement_line(
 async def show_payouts(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show all payouts."""
     async with house.database.reading() as conn:
-        rows = [_payout_row(one) for one in await read_payouts(conn, merchant_of(visitor), _MOST)]
+        rows = [_payout_row(visitor.language, one) for one in await read_payouts(conn, merchant_of(visitor), _MOST)]
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
         return sift(PAYOUTS, ask, rows, limit, offset)
@@ -263,13 +265,24 @@ def _statement_row(one: Statement) -> Row:
     return Row(str(one.statement_id), cells)
 
 
-def _payout_row(one: Payout) -> Row:
+def _rate_source(language: Language, rate_id: str) -> str:
+    """Return who set a rate and for which day, out of an id such as `ecb:CNY/AUD:2026-09-21`."""
+    source, _, rest = rate_id.partition(":")
+    try:
+        on = date.fromisoformat(rest.rpartition(":")[2])
+    except ValueError:
+        return rate_id
+    return f"{source.upper()} · {short_day(language, on)}"
+
+
+def _payout_row(language: Language, one: Payout) -> Row:
+    is_changed = one.currency != one.paid_currency
     cells: Mapping[str, Cell] = {
         "at": Cell(one.requested_at, href=f"{MONEY}/statements/{one.statement_id}"),
         "state": Cell(str(one.state)),
         "paid": Cell(one.paid_minor, currency=one.paid_currency),
         "amount": Cell(one.amount_minor, currency=one.currency),
-        "rate": Cell(f"{one.rate:.6f}" if one.currency != one.paid_currency else None, note=one.rate_id if one.currency != one.paid_currency else ""),
+        "rate": Cell(format_decimal(one.rate, "0.000000", language.locale), note=_rate_source(language, one.rate_id)) if is_changed else Cell(None),
         "spread": Cell(one.spread_minor or None, currency=one.paid_currency),
         "reference": Cell(one.bank_reference or None),
         "failure": Cell(one.failure or None),

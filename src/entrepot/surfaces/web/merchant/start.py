@@ -15,10 +15,11 @@ from entrepot.books.stock.stock_list import sum_availability
 from entrepot.catalogue.model import OfferState
 from entrepot.catalogue.store import list_offers, list_stock_items
 from entrepot.parties.commands import file_kyc
-from entrepot.parties.model import INBOUND_GATE, PAYOUT_GATE, TAX_REGISTRATION_KINDS, KycCase, KycFiling, KycState, Outcome, listing_gate
+from entrepot.parties.model import TAX_REGISTRATION_KINDS, KycCase, KycFiling, KycState, Outcome, listing_gate
 from entrepot.parties.store import read_bank_accounts, read_kyc_cases, read_opened_models, read_registrations
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.forms import options, read_form
+from entrepot.surfaces.web.gates import GATES, gate_name
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.merchant.own import OWNERS, led_to, merchant_of, read_own, told_by
@@ -27,7 +28,6 @@ from entrepot.surfaces.web.words import number
 
 START: Final = "/merchant/start"
 _MOST_DOCUMENTS: Final = 10
-_GATES: Final = {PAYOUT_GATE: mark("Identity check for payouts"), INBOUND_GATE: mark("Check for sending stock in")}
 
 
 class FilingForm(Form):
@@ -86,9 +86,8 @@ async def _form(house: House, visitor: Visitor, sent: FormDep | None) -> FilingF
         opened = await read_opened_models(conn, [merchant_of(visitor)])
         stores = (await house.outside.current(conn, await business_now(conn))).reference.marketplaces
     form = read_form(FilingForm, sent, visitor.language)
-    _ = visitor.language.gettext
     codes = sorted({store for _merchant, store, _model in opened} or set(stores))
-    gates = [*((gate, _(title)) for gate, title in _GATES.items()), *((listing_gate(code), _("Listing in %(store)s", store=code)) for code in codes)]
+    gates = [(gate, gate_name(visitor.language, gate)) for gate in (*GATES, *map(listing_gate, codes))]
     form.gate.choices = options(*gates)
     return form
 
@@ -102,7 +101,7 @@ async def _show(house: House, visitor: Visitor, sent: FilingForm | None, told: t
         "items": sorted(items, key=_rank),
         "done": done,
         "cases": cases,
-        "gates": {one.gate: _gate_name(visitor.language, one.gate) for one in cases},
+        "gates": {one.gate: gate_name(visitor.language, one.gate) for one in cases},
         "form": sent or await _form(house, visitor, None),
         "may_file": visitor.role in OWNERS,
         "told": told,
@@ -128,7 +127,7 @@ async def read_checklist(conn: Conn, visitor: Visitor) -> tuple[list[Item], Sequ
     ending = _("ending in %(digits)s", digits=account.last_four) if account is not None else _("The operator enters it with you.")
     settings, bulk = "/merchant/settings", "/merchant/listings/bulk"
     stores = ", ".join(sorted({store for _merchant, store, _model in opened}))
-    checks = [_check(visitor.language, gate, title, cases) for gate, title in _GATES.items()]
+    checks = [_check(visitor.language, gate, title, cases) for gate, title in GATES.items()]
     return [
         Item(_("Business profile"), "done", merchant.name, settings, _("Look")),
         *checks,
@@ -175,13 +174,6 @@ def _check(language: Language, gate: str, title: str, cases: Sequence[KycCase]) 
     notes = {"done": mark("approved"), "waiting": mark("we look at your documents"), "open": mark("file your documents")}
     note = case.reason if case is not None and state == "rejected" else language.gettext(notes[state])
     return Item(language.gettext(title), state, note, "#file", language.gettext("File"))
-
-
-def _gate_name(language: Language, gate: str) -> str:
-    """Return what a check is called."""
-    if gate in _GATES:
-        return language.gettext(_GATES[gate])
-    return language.gettext("Listing in %(store)s", store=gate.removeprefix(listing_gate("")))
 
 
 def _rank(item: Item) -> int:

@@ -63,7 +63,7 @@ async def show_due(request: WebRequest, house: HouseDep, visitor: VisitorDep) ->
                 {
                     "step": Cell(one.step_code, href=f"/search?q={one.subject_id}"),
                     "due_at": Cell(one.due_at),
-                    "merchant": Cell(names.get(one.merchant_id, "")),
+                    "merchant": Cell(names.get(one.merchant_id)),
                     "attempts": Cell(one.attempt_count),
                     "failure": Cell(one.failure or None),
                 },

@@ -19,6 +19,7 @@ from entrepot.parties.model import KycDecision, KycState, MerchantKind, Merchant
 from entrepot.parties.store import list_merchants, read_kyc_cases, read_opened_models, read_registrations
 from entrepot.surfaces.web.access import HOUSE, OPERATORS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.forms import options, read_form
+from entrepot.surfaces.web.gates import gate_name
 from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row
@@ -122,6 +123,7 @@ async def _merchant_page(
     values: dict[str, object] = {
         "merchant": merchant,
         "cases": cases,
+        "gates": {case.gate: gate_name(visitor.language, case.gate) for case in cases},
         "registrations": registrations,
         "models": [(market, visitor.language.gettext(house.registry.plan(model).model.title)) for _, market, model in models],
         "order_count": sum(states.values()),

@@ -45,7 +45,7 @@ QUEUE: Final = Listing(
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
         Column("merchant", mark("Merchant"), is_sortable=True),
         Column("cause", mark("Cause"), Kind.WORDS, is_sortable=True),
-        Column("queued", mark("Queued"), Kind.TIME, is_sortable=True),
+        Column("queued", mark("Queued since"), Kind.TIME, is_sortable=True),
         Column("ship_by", mark("Ship by"), Kind.TIME, is_sortable=True),
     ),
     (Filter("q", mark("Order or merchant")), Filter("state", mark("Any state"), tuple((str(one), plain_words(one)) for one in _OPEN))),

@@ -1,8 +1,9 @@
 """Dated rules: every fee, tax and duty with its dates and source, and what differs between two days."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Final, cast
 
 import msgspec
@@ -15,16 +16,20 @@ from entrepot.base.errors import RefusedInputError
 from entrepot.customs.rate_rows import read_duty_rows
 from entrepot.settlement.rate_rows import read_rule_rows
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
-from entrepot.surfaces.web.house import HouseDep, business_now
+from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, Row, View
 from entrepot.surfaces.web.operator.rows import Texts, answer_rows
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import words
+from entrepot.surfaces.web.words import percent, short_title, words
 
 KINDS: Final = (("fee", mark("Fees")), ("tax_rate", mark("Tax rates")), ("tax_rule", mark("Tax rules")), ("duty", mark("Duty rates")))
 _TOLD: Final = 160
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
+_NUMBERED: Final = re.compile(r"(?P<code>[a-z]+(?:_[a-z]+)*)(?:_(?P<number>[0-9.]+))?")
+_OWN_WORDS: Final = {"base": mark("Basic rate")}
+"""Codes that mean something else in rules than on other pages."""
+_SHARE: Final = re.compile(r"(?P<share>[0-9.]+) %")
 _NOTHING: Final = "\u2013"
 _CHANGES: Final = 200
 LIST: Final = Listing(
@@ -102,11 +107,12 @@ async def _rules(house: HouseDep) -> list[DatedRule]:
 @get("/operator/rules", opt=open_to(HOUSE))
 async def show_rules(request: WebRequest, house: HouseDep, visitor: VisitorDep) -> Response[str] | Stream:
     """Show all rules, past and future ones too."""
+    models = _models(house)
     rows = [
         Row(
             f"{one.kind}:{one.version}:{one.effective_from}",
             {
-                "key": Cell(one.key),
+                "key": Cell(_key(visitor.language, models, one.key)),
                 "kind": Cell(one.kind),
                 "told": Cell(_shortened(says(visitor.language, one.told))),
                 "from": Cell(one.effective_from),
@@ -135,11 +141,12 @@ async def show_changes(
     async with house.database.reading() as conn:
         today = (await business_now(conn)).date()
     before, after = (_day(text) if text else today for text in (first, last))
+    models = _models(house)
     changes = [
-        Change(one.kind, one.key, says(visitor.language, one.before), says(visitor.language, one.after))
+        Change(one.kind, _key(visitor.language, models, one.key), says(visitor.language, one.before), says(visitor.language, one.after))
         for one in changes_between(await _rules(house), before, after)
     ]
-    values: dict[str, object] = {"before": before, "after": after, "changes": changes[:_CHANGES], "count": len(changes), "kinds": dict(KINDS)}
+    values: dict[str, object] = {"before": before, "after": after, "changes": changes[:_CHANGES], "count": len(changes)}
     return page("operator/rules_diff.html", visitor, values)
 
 
@@ -163,6 +170,25 @@ def _day(text: str) -> date:
         raise NotADayError("day", text, "Write it as 2026-09-01.") from None
 
 
+def _key(language: Language, models: Mapping[str, str], key: str) -> str:
+    """Return the parts of a rule's key in words, models by their short titles; countries, stores, tariff numbers and stars stay."""
+    return " / ".join(language.gettext(models[part]) if part in models else _said(language, part) for part in key.split(" / "))
+
+
+def _models(house: House) -> dict[str, str]:
+    """Return the short title of each operation model."""
+    return {plan.model_code: short_title(plan.model.title) for plan in house.registry.plans()}
+
+
+def _worded(language: Language, code: str) -> str:
+    return language.gettext(_OWN_WORDS[code]) if code in _OWN_WORDS else words(language, code)
+
+
+def _said(language: Language, part: str) -> str:
+    found = _NUMBERED.fullmatch(part)
+    return part if found is None else " ".join(filter(None, (_worded(language, found["code"]), found["number"])))
+
+
 def says(language: Language, told: str) -> str:
     """Return what a rule says, its codes in words and what is nested in it spread out; numbers and currencies stay."""
     return "; ".join(" · ".join(_parts(language, part)) for part in told.split("; ")) if told else ""
@@ -171,14 +197,15 @@ def says(language: Language, told: str) -> str:
 def _parts(language: Language, told: str) -> list[str]:
     head, brace, rest = told.partition("{")
     parts = [words(language, part) if _CODE.fullmatch(part) else part for part in head.split()]
-    parts = [head.strip()] if head.strip().endswith("%") else parts
+    share = _SHARE.fullmatch(head.strip())
+    parts = [percent(language, Decimal(share["share"]) / 100)] if share else parts
     if not brace:
         return parts
     try:
         terms = msgspec.json.decode(f"{{{rest}", type=dict[str, object])
     except msgspec.DecodeError:
         return [*parts, brace + rest]
-    return [*parts, *(f"{words(language, name)}: {_spread(language, value)}" for name, value in terms.items())]
+    return [*parts, *(f"{_worded(language, name)}: {_spread(language, value)}" for name, value in terms.items())]
 
 
 def _spread(language: Language, value: object) -> str:
@@ -187,7 +214,7 @@ def _spread(language: Language, value: object) -> str:
         inner = cast("list[object]", value)
         return (", " if any(isinstance(one, list) for one in inner) else " ").join(_spread(language, one) for one in inner)
     if isinstance(value, dict):
-        return ", ".join(f"{words(language, name)} {_spread(language, one)}" for name, one in cast("dict[str, object]", value).items())
+        return ", ".join(f"{_worded(language, name)} {_spread(language, one)}" for name, one in cast("dict[str, object]", value).items())
     return _NOTHING if value is None else words(language, value) if isinstance(value, str) and _CODE.fullmatch(value) else str(value)
 
 

@@ -54,6 +54,10 @@ function sideOf(point, points) {
   return Math.abs(east) >= Math.abs(north) ? (east > 0 ? "left" : "right") : north > 0 ? "bottom" : "top";
 }
 
+// On a phone the names of many places would cover each other and leave the map; the table below names them.
+const CROWD = 12;
+const NARROW = 640;
+
 function optionOf(figure, ink, width) {
   const points = pointsOf(figure);
   const all = [...points.values()];
@@ -71,7 +75,7 @@ function optionOf(figure, ink, width) {
         type: "scatter",
         coordinateSystem: "geo",
         symbolSize: (_, { data }) => data.size,
-        label: { show: true, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, lineHeight: 15, width: Math.max(160, width * 0.3), overflow: "break", textBorderColor: ink.paper, textBorderWidth: 3 },
+        label: { show: width >= NARROW || all.length <= CROWD, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, lineHeight: 15, width: Math.max(160, width * 0.3), overflow: "break", textBorderColor: ink.paper, textBorderWidth: 3 },
         labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
         tooltip: { formatter: ({ name, data }) => (data.figure ? `${name}: ${data.figure}` : name) },
         data: all.map((one) => ({ name: one.label, label: { position: sideOf(one, all) }, value: one.at, figure: one.figure, size: one.size, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
