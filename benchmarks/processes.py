@@ -50,6 +50,7 @@ def running(cluster: Cluster, data: Path) -> Iterator[Running]:
     """Run web and worker on a cluster's database until the end of the block; what they log goes to `up.log` in the data directory."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")}
     environment |= {"DATABASE_URL": cluster.url(), "ENTREPOT_LOG_FORMAT": "json", "ENTREPOT_LOG_LEVEL": "warning"}
+    environment["ENTREPOT_SECOND_FACTOR"] = "free"  # the operators here are programs
     command = [*PROGRAM, "up", "--data", str(data), "--port", "0", "--no-world"]
     with (data / "up.log").open("ab") as log, subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         try:
