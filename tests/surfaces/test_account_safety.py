@@ -268,8 +268,9 @@ def test_a_session_ends_after_twelve_hours(client, house):
 def test_the_houses_own_roles_must_have_a_second_factor_where_it_is_asked_for(house, data, obliged):
     with TestClient(app_for(house, data, **obliged)) as client:
         assert sign_in(client, then="/operator").headers["location"] == "/operator"
-        sent = client.get("/operator", headers={"accept": "text/html"}, follow_redirects=False)
-        assert (sent.status_code, sent.headers["location"]) == (303, "/me#factor")
+        for path in ("/operator", "/orders", "/merchant"):
+            sent = client.get(path, headers={"accept": "text/html"}, follow_redirects=False)
+            assert (sent.status_code, sent.headers["location"]) == (303, "/me#factor")
         assert client.get("/orders", headers={"accept": "application/json"}, follow_redirects=False).status_code == 403
         assert "Your role needs a second factor" in client.get("/me").text
         enrol(client)

@@ -65,29 +65,18 @@ def shown_url(url: str) -> str:
 
 def open_pool(url: str, most: int) -> Pool:
     """Return a pool that opens with `async with`; its connections are transactions, committed by `in_transaction`."""
-    return AsyncConnectionPool(
-        url,
-        min_size=1,
-        max_size=most,
-        open=False,
-        timeout=30,
-        reconnect_timeout=300,
-        connection_class=PipedConnection,
-        configure=_plan_once,
-    )
+    return _pool(url, most, _plan_once)
 
 
 def open_reading_pool(url: str, most: int) -> Pool:
     """Return a pool for those who only read: each statement sees what is committed, none can write, and no round trip goes to begin and commit."""
+    return _pool(url, most, _read_only)
+
+
+def _pool(url: str, most: int, prepare: Callable[[Conn], Awaitable[None]]) -> Pool:
+    """Return a pool each of whose connections is prepared once."""
     return AsyncConnectionPool(
-        url,
-        min_size=1,
-        max_size=most,
-        open=False,
-        timeout=30,
-        reconnect_timeout=300,
-        connection_class=PipedConnection,
-        configure=_read_only,
+        url, min_size=1, max_size=most, open=False, timeout=30, reconnect_timeout=300, connection_class=PipedConnection, configure=prepare
     )
 
 

@@ -13,7 +13,7 @@ from entrepot.parties.account_safety import AccountReader, ResetLink, begin_pass
 from entrepot.parties.buyers import read_buyers
 from entrepot.parties.sealing import Keyring
 
-TEMPLATE = "password_reset"
+RESET = "password_reset"
 CHANGED = "account_changed"
 
 
@@ -22,37 +22,28 @@ async def ask_password_reset(conn: Conn, keyring: Keyring, login: str, at: datet
     link = await begin_password_reset(conn, login, at)
     if link is None:
         return None
-    address = await _address(conn, keyring, link.mail_address, link.person_id)
+    address = await _address(conn, keyring, link.reader)
     return (link, address) if address else None
 
 
 async def find_account_reader(conn: Conn, keyring: Keyring, staff_id: uuid.UUID) -> tuple[AccountReader, str] | None:
     """Return who is told of a change in an account with the address; None when it has no address."""
     reader = await read_account(conn, staff_id)
-    address = await _address(conn, keyring, reader.mail_address, reader.person_id)
+    address = await _address(conn, keyring, reader)
     return (reader, address) if address else None
 
 
-async def _address(conn: Conn, keyring: Keyring, mail_address: str | None, person_id: uuid.UUID | None) -> str:
+async def _address(conn: Conn, keyring: Keyring, reader: AccountReader) -> str:
     """Return the address of an account, else that of the buyer who it is, else nothing."""
-    if mail_address or person_id is None:
-        return mail_address or ""
-    buyers = await read_buyers(conn, keyring, [person_id])
-    buyer = buyers.get(person_id)
+    if reader.mail_address or reader.person_id is None:
+        return reader.mail_address or ""
+    buyers = await read_buyers(conn, keyring, [reader.person_id])
+    buyer = buyers.get(reader.person_id)
     return buyer.details.email if buyer is not None and buyer.details is not None else ""
 
 
-def reset_mail(link: ResetLink, address: str, language_code: str, text: tuple[str, str], at: datetime) -> MailMessage:
-    """Return the mail with the link; its subject and body are already in the reader's language."""
-    return _mail(TEMPLATE, link.staff_id, address, language_code, text, at)
-
-
-def change_mail(reader: AccountReader, address: str, language_code: str, text: tuple[str, str], at: datetime) -> MailMessage:
-    """Return the mail that tells of a change; its subject and body are already in the reader's language."""
-    return _mail(CHANGED, reader.staff_id, address, language_code, text, at)
-
-
-def _mail(template: str, staff_id: uuid.UUID, address: str, language_code: str, text: tuple[str, str], at: datetime) -> MailMessage:
+def account_mail(template: str, reader: AccountReader, address: str, language_code: str, text: tuple[str, str], at: datetime) -> MailMessage:
+    """Return a mail about an account; its subject and body are already in the reader's language."""
     subject, body = text
-    message_id = derived_id("mail", template, staff_id, at.isoformat())
-    return MailMessage(message_id, f"staff:{staff_id}", address, template, language_code, subject, body, at)
+    message_id = derived_id("mail", template, reader.staff_id, at.isoformat())
+    return MailMessage(message_id, f"staff:{reader.staff_id}", address, template, language_code, subject, body, at)

@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from tests.factories.books import ask, receipt
 
 from entrepot.base import pipes
 from entrepot.base.pipes import open_pipe, piped
 from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
+from entrepot.books.stock.model import AlreadyHeldError
+from entrepot.books.stock.post import post_moves
+from entrepot.books.stock.reserve import reserve_units
 from entrepot.bootstrap.database import Pool, in_transaction, open_pool
 from entrepot.world.import_store import refresh_statistics
 
@@ -159,6 +163,16 @@ async def test_statistics_are_refreshed_inside_a_transaction_as_the_import_does(
     async with pool.connection() as conn:
         cursor = await conn.execute("select count(*) from pg_stat_user_tables where relname = 'shelf' and last_analyze is not null")
         assert await cursor.fetchone() == (1,)
+
+
+async def test_what_is_held_twice_is_told_where_it_is_held(pool: Pool):
+    async def hold(conn: Conn) -> None:
+        await post_moves(conn, [receipt("r1", 9)])
+        await reserve_units(conn, [ask("o1", 2)])
+
+    await in_transaction(pool, hold)
+    with pytest.raises(AlreadyHeldError):
+        await in_transaction(pool, hold)
 
 
 async def test_values_of_every_kind_come_back_as_they_went(pool: Pool):

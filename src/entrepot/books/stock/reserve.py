@@ -8,7 +8,7 @@ from psycopg.errors import CardinalityViolation, CheckViolation
 
 from entrepot.base.batching import batch
 from entrepot.base.quantity import require_positive
-from entrepot.base.sql import Conn, Row, execute, fetch
+from entrepot.base.sql import Conn, Row, execute, execute_counted, fetch
 from entrepot.books.stock.model import AlreadyHeldError, Consumption, ReservationAsk, Reserved, Shortage, StockKey
 from entrepot.books.stock.post import key_columns
 
@@ -109,7 +109,7 @@ def _ask_columns(asks: Sequence[ReservationAsk]) -> dict[str, object]:
 async def _insert_reservations(conn: Conn, asks: Sequence[ReservationAsk]) -> None:
     """Write the reservations that were held; one that was released whole before is held again, wherever it is now, and one that is not breaks a check."""
     try:
-        await execute(conn, _INSERT, _ask_columns(asks))
+        await execute_counted(conn, _INSERT, _ask_columns(asks))  # waits: what breaks a check is told here
     except (CheckViolation, CardinalityViolation) as broken:
         raise AlreadyHeldError(
             "holder_id", broken.diag.message_detail, "Hold the units of a line once; release them before they are held again."

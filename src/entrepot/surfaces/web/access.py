@@ -186,7 +186,7 @@ async def check_access(connection: Connection, handler: BaseRouteHandler) -> Non
     if audience == EVERYBODY:
         return
     visitor = await _known_visitor(connection)
-    if visitor.must_enrol and not connection.url.path.startswith(ACCOUNT):
+    if visitor.must_enrol and connection.url.path != ACCOUNT and not connection.url.path.startswith(f"{ACCOUNT}/"):
         raise SecondFactorMissingError("second_factor", "none", "Set it up in your account.")
     if None not in audience:
         require_page(visitor, visitor.role in audience)

@@ -16,8 +16,9 @@ from wtforms.validators import InputRequired
 from entrepot.base.errors import EntrepotError
 from entrepot.base.sql import Conn
 from entrepot.base.time import RealClock
-from entrepot.flows.reset_password import ask_password_reset, change_mail, find_account_reader, reset_mail
+from entrepot.flows.reset_password import CHANGED, RESET, account_mail, ask_password_reset, find_account_reader
 from entrepot.parties.account_safety import (
+    AccountReader,
     ResetLink,
     begin_second_factor,
     confirm_second_factor,
@@ -186,8 +187,8 @@ async def send_link(house: HouseDep, visitor: VisitorDep, form: FormDep) -> Resp
     found = await house.database.writing(ask)
     if found is not None:
         link, address = found
-        spoken = language(link.language_code) if link.language_code else visitor.language
-        mail = reset_mail(link, address, spoken.code, _mail_text(spoken, link, house.public_url), now)
+        spoken = _spoken(visitor, link.reader)
+        mail = account_mail(RESET, link.reader, address, spoken.code, _mail_text(spoken, link, house.public_url), now)
         await house.mailer.send_mail([mail])
     return page("forgotten.html", visitor, {"form": sent, "is_sent": True})
 
@@ -275,7 +276,7 @@ async def _tell(house: House, visitor: Visitor, staff_id: uuid.UUID, change: str
     if found is None:
         return
     reader, address = found
-    spoken = language(reader.language_code) if reader.language_code else visitor.language
+    spoken = _spoken(visitor, reader)
     _ = spoken.gettext
     body = [
         _("Dear %(name)s,", name=reader.display_name),
@@ -283,8 +284,13 @@ async def _tell(house: House, visitor: Visitor, staff_id: uuid.UUID, change: str
         _("If it was not you, ask for a new password at once, and tell us:"),
         f"{house.public_url}/forgotten",
     ]
-    mail = change_mail(reader, address, spoken.code, (_(change), "\n\n".join(body) + "\n"), RealClock().now())
+    mail = account_mail(CHANGED, reader, address, spoken.code, (_(change), "\n\n".join(body) + "\n"), RealClock().now())
     await house.mailer.send_mail([mail])
+
+
+def _spoken(visitor: Visitor, reader: AccountReader) -> Language:
+    """Return the language of an account's mails: the one chosen for it, else that of the page."""
+    return language(reader.language_code) if reader.language_code else visitor.language
 
 
 def _mail_text(spoken: Language, link: ResetLink, public_url: str) -> tuple[str, str]:
@@ -292,7 +298,7 @@ def _mail_text(spoken: Language, link: ResetLink, public_url: str) -> tuple[str,
     _ = spoken.gettext
     address = f"{public_url}/new-password?link={link.token}"
     body = [
-        _("Dear %(name)s,", name=link.display_name),
+        _("Dear %(name)s,", name=link.reader.display_name),
         _("somebody, probably you, asked for a new password. Open this address within half an hour:"),
         address,
         _("If it was not you, do nothing: your password stays as it is."),

@@ -111,9 +111,8 @@ async def do_sign_out(request: WebRequest, house: HouseDep, visitor: VisitorDep,
         return await sign_out(conn, request.cookies.get(SESSION_COOKIE, ""), RealClock().now())
 
     if await house.database.writing(end):
-        _logger().info(
-            "signed_out", login=visitor.member.login if visitor.member is not None else "", origin=visitor.origin, request=visitor.request_id
-        )
+        login = visitor.member.login if visitor.member is not None else ""
+        structlog.get_logger(__name__).info("signed_out", login=login, origin=visitor.origin, request=visitor.request_id)
     return Redirect("/sign-in", status_code=303, cookies=[ended_session_cookie(visitor)])
 
 
@@ -122,14 +121,10 @@ def _log(visitor: Visitor, factor: str, told: SignIn, asked: str = "") -> None:
 
     A login that no account has may be a password typed into the wrong field: of such a one only its length is told.
     """
-    log = _logger().info if told.outcome is SignInOutcome.SIGNED_IN else _logger().warning
+    logger: FilteringBoundLogger = structlog.get_logger(__name__)
+    log = logger.info if told.outcome is SignInOutcome.SIGNED_IN else logger.warning
     login = told.member.login if told.member is not None else f"{len(asked)} characters"
     log("sign_in", factor=factor, outcome=str(told.outcome), login=login, origin=visitor.origin, request=visitor.request_id)
-
-
-def _logger() -> FilteringBoundLogger:
-    """Return the log of this module."""
-    return structlog.get_logger(__name__)
 
 
 def _problem(spoken: Language, told: SignIn, wrong: str) -> tuple[int, str]:
