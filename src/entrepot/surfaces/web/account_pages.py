@@ -2,13 +2,11 @@
 
 import asyncio
 import uuid
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final
 
-import zxingcpp
 from litestar import Response, get, post
 from litestar.params import QueryParameter
 from litestar.response import Redirect
-from markupsafe import Markup
 from msgspec import Struct
 from wtforms import Form, PasswordField, StringField
 from wtforms.validators import InputRequired
@@ -38,6 +36,7 @@ from entrepot.surfaces.web.forms import read_form
 from entrepot.surfaces.web.house import House, HouseDep
 from entrepot.surfaces.web.languages import Language, language, mark
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.square_code import square_code
 
 _WRONG_PASSWORD: Final = mark("That is not your present password.")
 _WRONG_CODE: Final = mark("That code is not right. Wait for the next one and try again.")
@@ -236,7 +235,7 @@ async def _me(house: House, visitor: Visitor, forms: Forms, status: int = 200, c
             "forms": forms,
             "is_in_force": await has_second_factor(conn, member.staff_id),
             "waiting": waiting,
-            "picture": None if waiting is None else _picture(waiting.address),
+            "picture": None if waiting is None else square_code(waiting.address),
             "codes": codes or [],
             "codes_left": await count_recovery_codes(conn, member.staff_id),
         }
@@ -260,13 +259,6 @@ def _refusal(password: str, login: str) -> str | None:
     except EntrepotError as error:
         return error.title
     return None
-
-
-def _picture(address: str) -> Markup:
-    """Return the address as a square code for cameras."""
-    library = cast("Any", zxingcpp)
-    drawing = str(library.create_barcode(address, library.BarcodeFormat.QRCode).to_svg())
-    return Markup(drawing[drawing.index("<svg") :].replace("<svg ", '<svg class="square-code" role="img" ', 1))  # noqa: S704 -- drawn by us from our own secret
 
 
 async def _tell(house: House, visitor: Visitor, staff_id: uuid.UUID, change: str) -> None:

@@ -3,13 +3,11 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Final
 
-import zxingcpp
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
-from markupsafe import Markup
 from msgspec import Struct
 
 from entrepot.aftersales.model import Outcome, Return, ReturnChoice, ReturnState, UnknownReturnError
@@ -25,6 +23,7 @@ from entrepot.surfaces.web.house import House, HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.order_view import read_buyer_view
 from entrepot.surfaces.web.render import page
+from entrepot.surfaces.web.square_code import square_code
 from entrepot.surfaces.web.store.chosen_units import NOTHING_CHOSEN, read_own_order, read_sent_units
 from entrepot.surfaces.web.store.order_pages import own_order
 
@@ -126,7 +125,7 @@ async def show_return(house: HouseDep, visitor: VisitorDep, merchant_id: FromPat
         "refunds": refunds,
         "paid_back": sum(line.amounts.total_minor for one in refunds for line in one.refund.lines),
         "way": _way(found, [one.settled_at for one in refunds if one.settled_at is not None]),
-        "picture": code_picture(str(rma_id)) if found.state is ReturnState.APPROVED and found.choice is ReturnChoice.RETURN else None,
+        "picture": square_code(str(rma_id)) if found.state is ReturnState.APPROVED and found.choice is ReturnChoice.RETURN else None,
         "is_moving": found.state not in {ReturnState.CLOSED, ReturnState.CANCELLED, ReturnState.REFUSED},
     }
     return page("store/return.html", visitor, values)
@@ -194,10 +193,3 @@ def _way(found: Return, paid_at: Sequence[datetime]) -> list[tuple[str, str]]:
     }.get(found.state, _PAID)
     place = len(labels) if paid_at else labels.index(reached)
     return [(label, "done" if number < place else "now" if number == place else "open") for number, label in enumerate(labels)]
-
-
-def code_picture(text: str) -> Markup:
-    """Return a QR code as SVG that fits every page; it holds only the number of a return."""
-    library = cast("Any", zxingcpp)
-    drawing = str(library.create_barcode(text, library.BarcodeFormat.QRCode).to_svg())
-    return Markup(drawing[drawing.index("<svg") :].replace("<svg ", '<svg class="square-code" role="img" ', 1))  # noqa: S704 -- squares of our own
