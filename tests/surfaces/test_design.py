@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import zxingcpp
 from tests.factories.browser import chromium, sign_in, watch_console
 from tests.factories.opened import filled_and_served
+from tests.factories.pictures import pixels
 from tests.factories.shown_house import fill_database
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +107,20 @@ def test_the_design_page_has_no_serious_fault(visit, scheme, locale, size):
     assert page.locator("html").get_attribute("lang") == {"en-GB": "en", "de-DE": "de", "zh-CN": "zh-Hans"}[locale]
     assert faults(page) == []
     assert overflow(page) == 0
+
+
+@pytest.mark.browser
+@needs_browser
+@pytest.mark.parametrize(("scheme", "size"), [("light", WIDE), ("dark", NARROW)])
+def test_a_camera_can_read_the_secret_of_a_second_factor(visit, scheme, size):
+    page = visit("/me", "operator", color_scheme=scheme, viewport=size)
+    if page.locator("svg.square-code").count() == 0:
+        page.locator("#factor button").click()
+    drawn = page.locator("svg.square-code")
+    drawn.scroll_into_view_if_needed()
+    read = zxingcpp.read_barcode(pixels(drawn.screenshot()))
+    assert read is not None
+    assert page.locator(".secret").inner_text() in read.text
 
 
 @pytest.mark.browser
