@@ -101,7 +101,7 @@ def test_a_second_factor_counts_only_after_a_code_proved_it(client, house):
     send(client, "/me/second-factor", "/me")
     page = client.get("/me").text
     assert "otpauth" not in page
-    drawn = re.search(r'<svg class="square-code" role="img" viewBox="0 0 (\d+) \1" width="\1" height="\1"', page)
+    drawn = re.search(r'<svg class="square-code" role="img" aria-label="Second factor" viewBox="0 0 (\d+) \1" width="\1" height="\1"', page)
     assert drawn, "a code without a box of its own stays as small as it was drawn, too small for a camera"
     assert f'width="{drawn[1]}" height="{drawn[1]}" fill="#FFFFFF"' in page
     wrong = send(client, "/me/second-factor/confirm", "/me", code="000000")

@@ -235,7 +235,7 @@ async def _me(house: House, visitor: Visitor, forms: Forms, status: int = 200, c
             "forms": forms,
             "is_in_force": await has_second_factor(conn, member.staff_id),
             "waiting": waiting,
-            "picture": None if waiting is None else square_code(waiting.address),
+            "picture": None if waiting is None else square_code(waiting.address, visitor.language.gettext("Second factor")),
             "codes": codes or [],
             "codes_left": await count_recovery_codes(conn, member.staff_id),
         }

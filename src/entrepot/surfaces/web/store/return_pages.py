@@ -125,7 +125,9 @@ async def show_return(house: HouseDep, visitor: VisitorDep, merchant_id: FromPat
         "refunds": refunds,
         "paid_back": sum(line.amounts.total_minor for one in refunds for line in one.refund.lines),
         "way": _way(found, [one.settled_at for one in refunds if one.settled_at is not None]),
-        "picture": square_code(str(rma_id)) if found.state is ReturnState.APPROVED and found.choice is ReturnChoice.RETURN else None,
+        "picture": square_code(str(rma_id), visitor.language.gettext("Return label"))
+        if found.state is ReturnState.APPROVED and found.choice is ReturnChoice.RETURN
+        else None,
         "is_moving": found.state not in {ReturnState.CLOSED, ReturnState.CANCELLED, ReturnState.REFUSED},
     }
     return page("store/return.html", visitor, values)
