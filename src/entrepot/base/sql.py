@@ -1,10 +1,11 @@
 """Set-based SQL through psycopg: one statement, typed arrays in, rows out."""
 
+import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,8 @@ Conn = AsyncConnection[TupleRow]
 """A connection inside a transaction that the flow opened; stores never commit."""
 
 Row = tuple[Any, ...]
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 _JSON: Final = msgspec.json.Encoder()
 
@@ -114,6 +117,17 @@ async def execute_counted(conn: Conn, sql: str, params: Mapping[str, object] | N
         return (await pipe.ask(*_bound(sql, params))).command_tuples or 0
     cursor = await _run(conn, sql, params, Format.TEXT)
     return cursor.rowcount
+
+
+async def together(conn: Conn, first: Awaitable[First], second: Awaitable[Second]) -> tuple[First, Second]:
+    """Await two readings that do not need each other: in a pipe both are asked before either answer is waited for, else one follows the other."""
+    if open_pipe(conn) is None:
+        return await first, await second
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    for answer in (one, other):
+        if isinstance(answer, BaseException):
+            raise answer
+    return cast("First", one), cast("Second", other)
 
 
 def columns(rows: Iterable[object], *fields: str) -> dict[str, list[Any]]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
+import uvloop
 
 from entrepot.bootstrap.logs import configure_logs
 from entrepot.bootstrap.settings import Settings, read_settings
@@ -25,7 +26,8 @@ def run_child(name: str, work: Callable[[Settings], Coroutine[object, object, No
     settings = read_settings()
     configure_logs(settings, name)
     look_for_cycles_rarely()
-    return asyncio.run(_until_stopped(work(settings)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_until_stopped(work(settings)))
 
 
 def look_for_cycles_rarely() -> None:

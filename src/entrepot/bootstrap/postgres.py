@@ -57,6 +57,7 @@ COMMON_SETTINGS: Final[Mapping[str, str]] = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
+    "autovacuum_naptime": "15s",
 }
 THROWAWAY_SETTINGS: Final[Mapping[str, str]] = {
     "fsync": "off",

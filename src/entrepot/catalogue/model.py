@@ -264,15 +264,16 @@ class Added(Struct, frozen=True):
 
 
 class OfferFacts(Struct, frozen=True):
-    """All an order needs to know of an offer; title and customs words are in the store's main language, else in English."""
+    """All an order needs to know of an offer; measures in millimetres and grams, money in minor units of the currency beside it.
+
+    Title and customs words are in the store's main language, else in English, and empty where only the terms were asked for.
+    """
 
     merchant_id: uuid.UUID
     offer_id: uuid.UUID
     stock_item_id: uuid.UUID
     sku: str
     product_id: uuid.UUID
-    title: str
-    customs_description: str
     marketplace_code: str
     model_code: str
     price_minor: int
@@ -296,6 +297,8 @@ class OfferFacts(Struct, frozen=True):
     sourcing_cost_minor: int
     cost_currency: str
     electronic_label: Mapping[str, str] | None
+    title: str = ""
+    customs_description: str = ""
 
     def is_salable(self, at: datetime) -> bool:
         """Tell whether the offer can be bought at an instant."""

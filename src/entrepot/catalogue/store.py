@@ -336,17 +336,23 @@ async def update_prices(
     )
 
 
-_OFFER_FACTS = """
-    o.merchant_id, o.offer_id, o.stock_item_id, s.sku, s.product_id, coalesce(main.title, english.title, s.sku),
-    coalesce(nullif(english.customs_description, ''), nullif(main.customs_description, ''), english.title, main.title, s.sku),
+_OFFER_TERMS = """
+    o.merchant_id, o.offer_id, o.stock_item_id, s.sku, s.product_id,
     o.marketplace_code, o.model_code, o.price_minor, o.currency, o.state, o.effective_from, o.effective_to, o.priority, o.handling_days,
     p.category_code, p.hazard_code, s.hs_code, s.origin_country_code, s.unit_code, p.weight_g, p.length_mm, p.width_mm, p.height_mm,
     p.is_lot_controlled, p.is_expiry_controlled, s.sourcing_cost_minor, s.cost_currency, o.electronic_label
 """
 
-_OFFER_JOINS = """
+_TERM_JOINS = """
     join stock_item s on s.merchant_id = o.merchant_id and s.stock_item_id = o.stock_item_id
     join product p on p.product_id = s.product_id
+"""
+
+_OFFER_FACTS = f"""{_OFFER_TERMS}, coalesce(main.title, english.title, s.sku),
+    coalesce(nullif(english.customs_description, ''), nullif(main.customs_description, ''), english.title, main.title, s.sku)
+"""
+
+_OFFER_JOINS = f"""{_TERM_JOINS}
     join marketplace m on m.marketplace_code = o.marketplace_code
     left join product_text main on main.product_id = s.product_id and main.language = m.languages[1]
     left join product_text english on english.product_id = s.product_id and english.language = 'en'
@@ -354,7 +360,7 @@ _OFFER_JOINS = """
 
 
 async def find_offers(conn: Conn, merchant_ids: Sequence[uuid.UUID], offer_ids: Sequence[uuid.UUID]) -> list[OfferFacts]:
-    """Return all an order needs about the offers named by (merchant, offer) pairs, in their order and each once; unknown pairs are left out."""
+    """Return the offers named by (merchant, offer) pairs with their words, in their order and each once; unknown pairs are left out."""
     rows = await fetch(
         conn,
         f"""
@@ -363,6 +369,19 @@ async def find_offers(conn: Conn, merchant_ids: Sequence[uuid.UUID], offer_ids: 
             from unnest(%(merchants)s::uuid[], %(offers)s::uuid[]) with ordinality as t(merchant_id, offer_id, place) group by 1, 2) k
         join offer o on o.merchant_id = k.merchant_id and o.offer_id = k.offer_id {_OFFER_JOINS}
         order by k.place
+        """,
+        {"merchants": list(merchant_ids), "offers": list(offer_ids)},
+    )
+    return [OfferFacts(*row) for row in rows]
+
+
+async def find_terms(conn: Conn, merchant_ids: Sequence[uuid.UUID], offer_ids: Sequence[uuid.UUID]) -> list[OfferFacts]:
+    """Return the offers named by (merchant, offer) pairs without their words, each once and in no order; unknown pairs are left out."""
+    rows = await fetch(
+        conn,
+        f"""
+        select {_OFFER_TERMS} from (select distinct * from unnest(%(merchants)s::uuid[], %(offers)s::uuid[])) as k(merchant_id, offer_id)
+        join offer o on o.merchant_id = k.merchant_id and o.offer_id = k.offer_id {_TERM_JOINS}
         """,
         {"merchants": list(merchant_ids), "offers": list(offer_ids)},
     )

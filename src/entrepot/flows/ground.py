@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Sequence
 from datetime import date
 
-from entrepot.base.sql import Conn
+from entrepot.base.sql import Conn, together
 from entrepot.base.time import on_date
 from entrepot.books.stock.read import read_availability
-from entrepot.catalogue.store import find_offers
+from entrepot.catalogue.store import find_terms
 from entrepot.customs.hold import read_quota
 from entrepot.customs.rules import cbec_limit_on
 from entrepot.flows.plan_checkout import Ground, MerchantTerms, year_of
@@ -22,14 +22,15 @@ from entrepot.sourcing.model import FreeStock, Shelf
 async def read_ground(conn: Conn, reference: Reference, requests: Sequence[OrderRequest]) -> Ground:
     """Read what the requests are about: their offers, the merchants' terms on the day, and what is free of their stock items."""
     lines = {(line.merchant_id, line.offer_id) for request in requests for line in request.lines}
-    ordered = sorted(lines, key=lambda line: (line[0].int, line[1].int))
-    offers = {offer.offer_id: offer for offer in await find_offers(conn, [line[0] for line in ordered], [line[1] for line in ordered])}
-    merchants = await read_terms(conn, sorted({line[0] for line in ordered}), max(request.at for request in requests).date())
+    merchant_ids, offer_ids = [line[0] for line in lines], [line[1] for line in lines]
+    on = max(request.at for request in requests).date()
+    found, merchants = await together(conn, find_terms(conn, merchant_ids, offer_ids), read_terms(conn, sorted(set(merchant_ids)), on))
+    offers = {offer.offer_id: offer for offer in found}
     items = sorted({(offer.merchant_id, offer.stock_item_id) for offer in offers.values()}, key=lambda item: (item[0].int, item[1].int))
     shelf: Shelf = {}
-    for found in await read_availability(conn, [item[0] for item in items], [item[1] for item in items]):
-        key = found.key
-        stock = FreeStock(key.owner_id, key.place_code, key.customs_status, key.pool_code, found.free)
+    for free in await read_availability(conn, [item[0] for item in items], [item[1] for item in items]):
+        key = free.key
+        stock = FreeStock(key.owner_id, key.place_code, key.customs_status, key.pool_code, free.free)
         shelf.setdefault((key.merchant_id, key.stock_item_id), []).append(stock)
     named = [(request.person_id, request.quote_id) for request in requests if request.quote_id is not None]
     quotes = await read_quotes(conn, [key[0] for key in named], [key[1] for key in named]) if named else {}
@@ -53,10 +54,10 @@ async def read_room(conn: Conn, reference: Reference, requests: Sequence[OrderRe
 async def read_terms(conn: Conn, merchant_ids: Sequence[uuid.UUID], on: date) -> dict[uuid.UUID, MerchantTerms]:
     """Return merchants with the countries in which they have a number on file on a day."""
     numbers: dict[uuid.UUID, set[str]] = {merchant_id: set() for merchant_id in merchant_ids}
-    for registration in await read_registrations(conn, merchant_ids):
+    registrations, merchants = await together(conn, read_registrations(conn, merchant_ids), read_merchants(conn, merchant_ids))
+    for registration in registrations:
         if registration.kind not in TAX_REGISTRATION_KINDS:
             continue
         if registration.effective_from <= on and (registration.effective_to is None or on < registration.effective_to):
             numbers[registration.merchant_id].add(registration.country_code)
-    merchants = await read_merchants(conn, merchant_ids)
     return {merchant_id: MerchantTerms(merchant, frozenset(numbers[merchant_id])) for merchant_id, merchant in merchants.items()}

@@ -28,10 +28,10 @@ from entrepot.base.idempotency import (
     withdraw_answers,
 )
 from entrepot.base.ids import derived_id_at
-from entrepot.base.sql import Conn
+from entrepot.base.sql import Conn, together
 from entrepot.base.time import at_ms, on_date, start_of_day
 from entrepot.books.money.model import MERCHANT, Entry, MoneyPosting
-from entrepot.books.money.post import post_entries, post_pending
+from entrepot.books.money.post import post_entries, post_new_entries, post_pending
 from entrepot.books.money.read import read_order_sums
 from entrepot.flows.charge import Charge, charge_facts, charge_fees
 from entrepot.flows.forward import move_on
@@ -117,11 +117,11 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
     chosen place meanwhile, the answer `is_outrun`: another place may serve it, so it is worth placing again in a transaction of its own.
     """
     claims = [Claim(one.person_id, one.request_key, _hash(one), one.at) for one in requests]
-    claimed = await find_claimed(conn, claims)
+    claimed, ground = await together(conn, find_claimed(conn, claims), read_ground(conn, outside.reference, requests))
     fresh = [(one, claim) for one, claim, state in zip(requests, claims, claimed, strict=True) if state.state is ClaimState.NEW]
     decided = _Decided()
     if fresh:
-        await _decide(conn, outside, fresh, decided, actor)
+        await _decide(conn, outside, fresh, ground, decided, actor)
     stored = await find_claimed(conn, claims) if decided.may_be_overtaken else claimed
     firsts = {_key(one): one for one, _ in fresh}
     answers = [_answer(one, claim, firsts, decided) for one, claim in zip(requests, stored, strict=True)]
@@ -141,10 +141,9 @@ class _Decided(Struct):
     may_be_overtaken: bool = False
 
 
-async def _decide(conn: Conn, outside: Outside, fresh: Sequence[tuple[OrderRequest, Claim]], decided: _Decided, actor: Actor) -> None:
+async def _decide(conn: Conn, outside: Outside, fresh: Sequence[tuple[OrderRequest, Claim]], read: Ground, decided: _Decided, actor: Actor) -> None:
     """Plan, claim, hold and write checkouts whose keys are free."""
-    requests = [one for one, _ in fresh]
-    ground = replace(await read_ground(conn, outside.reference, requests), room=await read_room(conn, outside.reference, requests))
+    ground = replace(read, room=await read_room(conn, outside.reference, [one for one, _ in fresh]))
     planned: list[tuple[CheckoutPlan, Claim, PlaceAnswer]] = []
     for one, claim in fresh:
         plan = plan_checkout(one, ground)
@@ -255,7 +254,7 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     await insert_allocations(conn, rows.allocations)
     await insert_tax_decisions(conn, [TaxEntry(line.merchant_id, line.order_id, line.line_no, tax) for line, tax in rows.taxes], at)
     await keep_decisions(conn, rows.decisions)
-    await post_entries(conn, rows.postings)
+    await post_new_entries(conn, rows.postings)
     await write_acts(conn, _acts(rows.orders, plans, actor))
     paid = [plan for plan in plans if payment_state_of(plan) is PaymentState.CAPTURED]
     paid_ids = {plan.request.checkout_id for plan in paid}

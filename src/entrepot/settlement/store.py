@@ -105,23 +105,21 @@ def fee_entries(
     return [FeeEntry(merchant_id, cause_kind, cause_id, line_no, number, line, at, order_id) for number, line in enumerate(lines, 1)]
 
 
-async def insert_tax_decisions(conn: Conn, entries: Sequence[TaxEntry], at: datetime) -> list[TaxEntry]:
-    """Store decisions and return those that were new; a decision without a rule is refused before anything is written."""
+async def insert_tax_decisions(conn: Conn, entries: Sequence[TaxEntry], at: datetime) -> None:
+    """Store new decisions; a decision without a rule is refused before anything is written, and one that stands fails the transaction."""
     bases: dict[tuple[object, ...], uuid.UUID] = {}
     known: dict[tuple[object, ...], uuid.UUID] = {}
     basis_ids = [_basis_id(entry, known, bases) for entry in entries]
     await _insert_bases(conn, bases)
     decisions = [entry.decision for entry in entries]
-    rows = await fetch(
+    await execute(
         conn,
         """insert into tax_decision (merchant_id, order_id, line_no, version, basis_id, evaluated_on, base_minor, tax_minor, gross_minor,
                consignment_minor, item_minor, intrinsic_minor, decided_at)
            select t.*, %(at)s::timestamptz
            from unnest(%(merchant_id)s::uuid[], %(order_id)s::uuid[], %(line_no)s::int[], %(version)s::smallint[], %(basis_id)s::uuid[],
                %(on)s::date[], %(base_minor)s::bigint[], %(tax_minor)s::bigint[], %(gross_minor)s::bigint[], %(consignment_minor)s::bigint[],
-               %(item_minor)s::bigint[], %(intrinsic_minor)s::bigint[]) as t
-           on conflict do nothing
-           returning merchant_id, order_id, line_no, version""",
+               %(item_minor)s::bigint[], %(intrinsic_minor)s::bigint[]) as t""",
         {
             **columns(entries, "merchant_id", "order_id", "line_no", "version"),
             **columns(decisions, "base_minor", "tax_minor", "gross_minor", "intrinsic_minor"),
@@ -130,7 +128,6 @@ async def insert_tax_decisions(conn: Conn, entries: Sequence[TaxEntry], at: date
             "at": at,
         },
     )
-    return _only_new(entries, [(entry.merchant_id, entry.order_id, entry.line_no, entry.version) for entry in entries], rows)
 
 
 def _basis_id(entry: TaxEntry, known: dict[tuple[object, ...], uuid.UUID], bases: dict[tuple[object, ...], uuid.UUID]) -> uuid.UUID:

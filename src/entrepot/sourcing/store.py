@@ -108,7 +108,6 @@ async def keep_decisions(conn: Conn, decisions: Sequence[LineDecision]) -> None:
         from unnest(%(merchant_id)s::uuid[], %(order_id)s::uuid[], %(line_no)s::int[], %(version)s::int[], %(decided_at)s::timestamptz[],
             %(places)s::text[], %(costs)s::text[], %(days)s::text[], %(free)s::text[], %(reasons)s::text[])
             as t(merchant_id, order_id, line_no, version, decided_at, places, costs, days, free, reasons)
-        on conflict do nothing
         """,
         columns(decisions, "merchant_id", "order_id", "line_no", "version", "decided_at")
         | {

@@ -73,7 +73,7 @@ class SaleRules(Struct, frozen=True):
         """Return an offer like those of the file, for trying."""
         like, shop, none = import_defaults().product, self.shop, uuid.UUID(int=0)
         return OfferFacts(
-            shop.merchant_id, none, none, "", none, "", "", shop.marketplace_code, model_code, _LEAST_MINOR, import_defaults().currency,
+            shop.merchant_id, none, none, "", none, shop.marketplace_code, model_code, _LEAST_MINOR, import_defaults().currency,
             OfferState.LIVE, datetime(1990, 1, 1, tzinfo=UTC), None, 0, 1, like.category_code, None, hs_code, origin, "piece", like.weight_g,
             like.length_mm, like.width_mm, like.height_mm, is_lot_controlled=False, is_expiry_controlled=False, sourcing_cost_minor=0,
             cost_currency=import_defaults().currency, electronic_label=None,

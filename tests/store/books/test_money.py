@@ -1,12 +1,13 @@
 """The money book on PostgreSQL."""
 
 import pytest
+from psycopg.errors import UniqueViolation
 from tests.factories.books import AT, MERCHANT, OTHER, sale
 
 from entrepot.base.ids import derived_id
 from entrepot.base.sql import fetch
 from entrepot.books.money.model import Decision, Phase, UnbalancedPostingError
-from entrepot.books.money.post import post_entries, post_lapsed, post_pending, void_pending
+from entrepot.books.money.post import post_entries, post_lapsed, post_new_entries, post_pending, void_pending
 from entrepot.books.money.read import prove_money, read_balances
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +27,22 @@ async def test_a_posting_counts_once(conn):
     assert await post_entries(conn, [one]) == set()
     assert await balances(conn) == {"psp": (10000, 0), "mer": (-8403, 0), "tax.DE": (-1597, 0)}
     assert (await prove_money(conn))[1] == []
+
+
+async def test_new_postings_are_written_as_others_and_one_that_stands_fails_the_transaction(conn):
+    postings = [sale("a", ("psp", 5), ("mer", -5), phase=Phase.PENDING), sale("b", ("psp", 7), ("mer", -7), merchant=OTHER), sale("c")]
+    async with conn.transaction(force_rollback=True):
+        await post_entries(conn, postings)
+        as_others = (await balances(conn), await balances(conn, OTHER))
+    await post_new_entries(conn, postings)
+    assert as_others == (await balances(conn), await balances(conn, OTHER)) == ({"psp": (0, 5), "mer": (0, -5)}, {"psp": (7, 0), "mer": (-7, 0)})
+    assert (await prove_money(conn))[1] == []
+    with pytest.raises(UniqueViolation, match="money_posting_pk"):
+        async with conn.transaction():
+            await post_new_entries(conn, postings[:1])
+    with pytest.raises(UnbalancedPostingError):
+        await post_new_entries(conn, [sale("d", ("psp", 10), ("mer", -9))])
+    assert as_others == (await balances(conn), await balances(conn, OTHER))
 
 
 async def test_an_unbalanced_posting_is_refused_and_nothing_written(conn):

@@ -10,7 +10,7 @@ from tests.factories.books import ask, receipt
 
 from entrepot.base import pipes
 from entrepot.base.pipes import open_pipe, piped
-from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one
+from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one, together
 from entrepot.books.stock.model import AlreadyHeldError
 from entrepot.books.stock.post import post_moves
 from entrepot.books.stock.reserve import reserve_units
@@ -43,6 +43,30 @@ async def test_answers_come_in_the_order_of_the_statements(pool: Pool):
 
     assert await in_transaction(pool, work) == ([("a",)], 2, [(0,), (1,), (2,), (3,), (4,)], None, [])
     assert await names(pool) == [(1, "az"), (2, "bz")]
+
+
+async def test_two_readings_are_asked_together_and_the_fault_of_either_is_told(pool: Pool):
+    async def told(conn: Conn, second: str) -> tuple[object, object]:
+        return await together(conn, fetch(conn, "select 1"), fetch(conn, second))
+
+    async def asked(conn: Conn) -> int:
+        pipe = open_pipe(conn)
+        assert pipe is not None
+        reading = asyncio.create_task(told(conn, "select 2"))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting = sum(answer is not None for answer in pipe._expected)  # pyright: ignore[reportPrivateUsage]
+        await reading
+        return waiting
+
+    assert await in_transaction(pool, lambda conn: told(conn, "select 2")) == ([(1,)], [(2,)])
+    assert await in_transaction(pool, asked) == 2
+    for second in ("select 1 / 0", "select 1 / (select 0)"):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await in_transaction(pool, lambda conn, second=second: told(conn, second))
+    async with pool.connection() as conn:  # no pipe: one after the other
+        assert await told(conn, "select 2") == ([(1,)], [(2,)])
+    assert await names(pool) == []
 
 
 @pytest.mark.parametrize("waits", [True, False])

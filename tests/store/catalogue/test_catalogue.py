@@ -151,6 +151,8 @@ async def test_one_statement_gives_all_an_order_needs(conn):
     found = await store.find_offers(conn, [row.merchant_id for row in asked], [row.offer_id for row in asked])
     assert [row.sku for row in found] == ["SOAP", "PHONES"]
     soap, phones = found
+    terms = await store.find_terms(conn, [row.merchant_id for row in asked], [row.offer_id for row in asked])
+    assert sorted(terms, key=lambda one: one.sku) == [replace(one, title="", customs_description="") for one in (phones, soap)]
     assert (soap.title, soap.customs_description, soap.electronic_label) == ("示例 无线耳机 soap", "soap for customs", label)
     assert (soap.hazard_code, soap.is_lot_controlled, soap.is_expiry_controlled, soap.handling_days) == ("UN1266", True, True, 2)
     assert (phones.title, phones.price_minor, phones.currency, phones.hs_code, phones.origin_country_code) == (

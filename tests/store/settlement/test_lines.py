@@ -2,6 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 from msgspec.structs import replace
+from psycopg.errors import UniqueViolation
 from tests.factories.settlement import AT, FEE_BOOK, MERCHANT, OTHER, TAX_BOOK, order_id, sale, unit
 
 from entrepot.base.sql import execute, fetch
@@ -41,13 +42,15 @@ async def counts(conn):
 async def test_decisions_are_stored_once(conn):
     entries = [tax_entry(), tax_entry(line_no=2), tax_entry("b", merchant=OTHER), tax_entry("c", established="DE")]
 
-    assert await insert_tax_decisions(conn, entries, AT) == entries
-    assert await insert_tax_decisions(conn, [*entries, tax_entry("d"), tax_entry("d")], AT) == [tax_entry("d")]
-    assert await counts(conn) == (3, 5, 0)
+    await insert_tax_decisions(conn, entries, AT)
+    assert await counts(conn) == (3, 4, 0)
+    with pytest.raises(UniqueViolation, match="tax_decision_pk"):
+        await insert_tax_decisions(conn, [tax_entry("d"), tax_entry()], AT)
 
 
 async def test_no_entries_write_nothing(conn):
-    assert await insert_tax_decisions(conn, [], AT) == []
+    await insert_tax_decisions(conn, [], AT)
+    assert await counts(conn) == (0, 0, 0)
     assert await insert_fee_lines(conn, []) == []
 
 

@@ -19,21 +19,34 @@ async def post_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> set[uuid
     unique = {(posting.merchant_id, posting.posting_id): posting for posting in reversed(postings) if posting.entries}
     if not unique:
         return set()
-    rows = await fetch(
-        conn,
-        """
-        insert into money_posting (merchant_id, posting_id, at, kind, phase, cause_kind, cause_id, checkout_id, order_id, rate_id)
-        select * from unnest(%(merchant_id)s::uuid[], %(posting_id)s::uuid[], %(at)s::timestamptz[], %(kind)s::text[], %(phase)s::text[],
-            %(cause_kind)s::text[], %(cause_id)s::uuid[], %(checkout_id)s::uuid[], %(order_id)s::uuid[], %(rate_id)s::text[])
-        on conflict do nothing returning merchant_id, posting_id
-        """,
-        columns(
-            reversed(unique.values()),
-            "merchant_id", "posting_id", "at", "kind", "phase", "cause_kind", "cause_id", "checkout_id", "order_id", "rate_id",
-        ),
-    )  # fmt: skip
+    listed = list(reversed(unique.values()))
+    rows = await fetch(conn, f"{_INSERT_POSTINGS} on conflict do nothing returning merchant_id, posting_id", columns(listed, *_POSTING))
     fresh = {(row[0], row[1]) for row in rows}
-    new = [posting for key, posting in reversed(unique.items()) if key in fresh]
+    await _append(conn, [posting for posting in listed if (posting.merchant_id, posting.posting_id) in fresh])
+    return {posting_id for _, posting_id in fresh}
+
+
+@batch
+async def post_new_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> None:
+    """Append postings, posted or pending, of which none can stand yet because this transaction makes what they are of; one that stands fails it."""
+    for posting in postings:
+        require_balance(posting)
+    new = [posting for posting in postings if posting.entries]
+    if new:
+        await execute(conn, _INSERT_POSTINGS, columns(new, *_POSTING))
+        await _append(conn, new)
+
+
+_POSTING = ("merchant_id", "posting_id", "at", "kind", "phase", "cause_kind", "cause_id", "checkout_id", "order_id", "rate_id")
+_INSERT_POSTINGS = """
+    insert into money_posting (merchant_id, posting_id, at, kind, phase, cause_kind, cause_id, checkout_id, order_id, rate_id)
+    select * from unnest(%(merchant_id)s::uuid[], %(posting_id)s::uuid[], %(at)s::timestamptz[], %(kind)s::text[], %(phase)s::text[],
+        %(cause_kind)s::text[], %(cause_id)s::uuid[], %(checkout_id)s::uuid[], %(order_id)s::uuid[], %(rate_id)s::text[])
+"""
+
+
+async def _append(conn: Conn, new: Sequence[MoneyPosting]) -> None:
+    """Append the entries of new postings and add them to the balances."""
     posted: dict[_Account, int] = defaultdict(int)
     pending: dict[_Account, int] = defaultdict(int)
     for posting in new:
@@ -42,7 +55,6 @@ async def post_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> set[uuid
             sums[posting.merchant_id, entry.account_code, entry.currency] += entry.amount_minor
     await _insert_entries(conn, new)
     await _add_to_balances(conn, posted, pending)
-    return {posting_id for _, posting_id in fresh}
 
 
 async def _insert_entries(conn: Conn, postings: Sequence[MoneyPosting]) -> None:

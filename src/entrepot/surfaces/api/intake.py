@@ -20,7 +20,7 @@ from entrepot.base.batching import Batcher, BatchLimits
 from entrepot.base.errors import EntrepotError, UnknownReferenceError
 from entrepot.base.idempotency import read_answer
 from entrepot.base.ids import RandomIds, derived_id
-from entrepot.base.sql import Conn
+from entrepot.base.sql import Conn, together
 from entrepot.base.time import RealClock, at_ms
 from entrepot.flows.order_to_cash import PLACED_AGAIN, PlaceAnswer, place_orders, quote_checkouts, stored_answer
 from entrepot.flows.quotes import keep_quotes
@@ -145,9 +145,9 @@ class Intake:
         """Place a batch of orders in one transaction."""
 
         async def work(conn: Conn) -> list[Told]:
-            now = await business_now(conn)
+            now, buyers = await together(conn, business_now(conn), find_buyers(conn, [asked.person_id for asked in batch]))
             outside = await self._house.outside.current(conn, now)
-            requests = await _requests(conn, batch, now)
+            requests = await _requests(conn, batch, buyers, now)
             fresh = [one for one in requests if isinstance(one, OrderRequest)]
             placed = iter(await place_orders(conn, outside, fresh, PROGRAM) if fresh else [])
             return [next(placed) if isinstance(one, OrderRequest) else one for one in requests]
@@ -158,9 +158,9 @@ class Intake:
         """Quote a batch of checkouts in one transaction."""
 
         async def work(conn: Conn) -> list[Told]:
-            now = await business_now(conn)
+            now, buyers = await together(conn, business_now(conn), find_buyers(conn, [asked.person_id for asked in batch]))
             outside = await self._house.outside.current(conn, now)
-            requests = await _requests(conn, batch, now)
+            requests = await _requests(conn, batch, buyers, now)
             fresh = [one for one in requests if isinstance(one, OrderRequest)]
             quoted = iter(await keep_quotes(conn, await quote_checkouts(conn, outside, fresh)) if fresh else [])
             return [next(quoted) if isinstance(one, OrderRequest) else one for one in requests]
@@ -173,9 +173,8 @@ def _lines_of(asked: Asked) -> int:
     return len(asked.message.lines)
 
 
-async def _requests(conn: Conn, batch: Sequence[Asked], now: datetime) -> list[OrderRequest | EntrepotError]:
+async def _requests(conn: Conn, batch: Sequence[Asked], buyers: frozenset[uuid.UUID], now: datetime) -> list[OrderRequest | EntrepotError]:
     """Return what is asked for as the flows take it; a buyer or an identity that does not exist is refused."""
-    buyers = await find_buyers(conn, [asked.person_id for asked in batch])
     named = [asked.person_id for asked in batch if asked.message.identity_id is not None]
     identities = {(one.person_id, one.quota_person_id) for one in await find_identities(conn, named)} if named else set[tuple[uuid.UUID, uuid.UUID]]()
     return [_request(asked, buyers, identities, now) for asked in batch]
