@@ -94,19 +94,43 @@ ARRAY_OIDS: Final[Mapping[type, int]] = {
 """Type numbers of the array types, as every PostgreSQL has them."""
 
 
+class _Kind:
+    """An array type: the packed class, and how one element and a list of them are packed."""
+
+    __slots__ = ("empty", "form", "made", "null", "oid", "one", "pack")
+
+    def __init__(
+        self, made: type[bytes], oid: int, form: Callable[[Any], bytes], pack: Callable[[Sequence[Any]], tuple[bytes, bool]] | None = None
+    ) -> None:
+        self.made, self.oid, self.form = made, oid, form
+        self.pack = pack or (lambda values: _each(values, form))
+        self.empty = made(_EMPTY.pack(0, 0, oid))
+        self.null = made(_HEAD.pack(1, 1, oid, 1, 1) + _NULL)
+        self.one = _HEAD.pack(1, 0, oid, 1, 1)
+
+
 def pack_array(kind: str, values: Sequence[Any]) -> object:
-    """Return a list as a packed array of a kind such as `uuid`; the list itself where the kind or a value is none of the plain ones."""
+    """Return a list as a packed array of a kind such as `uuid`; the list itself where the kind or a value is none of the plain ones.
+
+    A list of one, as an order of its own binds some three hundred, goes the short way.
+    """
     known = _KINDS.get(kind)
     if known is None:
         return values
-    made, element_oid, pack = known
     if not values:
-        return made(_EMPTY.pack(0, 0, element_oid))
+        return known.empty
     try:
-        elements, has_nulls = pack(values)
+        if len(values) == 1:
+            value = values[0]
+            return known.null if value is None else known.made(known.one + known.form(value))
+        elements, has_nulls = known.pack(values)
     except (AttributeError, TypeError, struct.error):  # texts to be cast, lists inside the list: the library knows them
         return values
-    return made(_HEAD.pack(1, has_nulls, element_oid, len(values), 1) + elements)
+    return known.made(_HEAD.pack(1, has_nulls, known.oid, len(values), 1) + elements)
+
+
+def _uuid(value: Any) -> bytes:
+    return _UUID_LENGTH + value.int.to_bytes(16, "big")
 
 
 def _uuids(ids: Sequence[Any]) -> tuple[bytes, bool]:
@@ -114,7 +138,7 @@ def _uuids(ids: Sequence[Any]) -> tuple[bytes, bool]:
     try:
         numbers = [one.int for one in ids]
     except AttributeError:
-        return _each(ids, lambda one: _UUID_LENGTH + one.bytes)
+        return _each(ids, _uuid)
     if numbers[0] == numbers[-1] == numbers[len(numbers) // 2]:
         known = {number: number.to_bytes(16, "big") for number in set(numbers)}
         return _UUID_LENGTH + _UUID_LENGTH.join([known[number] for number in numbers]), False
@@ -154,17 +178,18 @@ def _instant(value: datetime) -> bytes:
     return _BIGINT.pack(8, (value - _FIRST_INSTANT) // _MICROSECOND)
 
 
-_KINDS: Final[Mapping[str, tuple[type[bytes], int, Callable[[Sequence[Any]], tuple[bytes, bool]]]]] = {
-    "uuid": (UuidArray, 2950, _uuids),
-    "text": (TextArray, 25, lambda values: _each(values, _text)),
-    "bigint": (BigintArray, 20, lambda values: _each(values, lambda value: _BIGINT.pack(8, value))),
-    "int": (IntArray, 23, lambda values: _each(values, lambda value: _INT.pack(4, value))),
-    "integer": (IntArray, 23, lambda values: _each(values, lambda value: _INT.pack(4, value))),
-    "smallint": (SmallintArray, 21, lambda values: _each(values, lambda value: _SMALLINT.pack(2, value))),
-    "boolean": (BooleanArray, 16, lambda values: _each(values, _boolean)),
-    "date": (DateArray, 1082, lambda values: _each(values, _date)),
-    "timestamptz": (InstantArray, 1184, lambda values: _each(values, _instant)),
-    "bytea": (BytesArray, 17, lambda values: _each(values, _measured)),
-    "jsonb": (JsonArray, 3802, lambda values: _each(values, _json)),
+_INTEGER: Final = _Kind(IntArray, 23, lambda value: _INT.pack(4, value))
+_KINDS: Final[Mapping[str, _Kind]] = {
+    "uuid": _Kind(UuidArray, 2950, _uuid, _uuids),
+    "text": _Kind(TextArray, 25, _text),
+    "bigint": _Kind(BigintArray, 20, lambda value: _BIGINT.pack(8, value)),
+    "int": _INTEGER,
+    "integer": _INTEGER,
+    "smallint": _Kind(SmallintArray, 21, lambda value: _SMALLINT.pack(2, value)),
+    "boolean": _Kind(BooleanArray, 16, _boolean),
+    "date": _Kind(DateArray, 1082, _date),
+    "timestamptz": _Kind(InstantArray, 1184, _instant),
+    "bytea": _Kind(BytesArray, 17, _measured),
+    "jsonb": _Kind(JsonArray, 3802, _json),
 }
-"""Array types by the name that statements cast to: the packed class, the element's type number, and how elements are packed."""
+"""Array types by the name that statements cast to."""
