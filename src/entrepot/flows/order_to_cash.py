@@ -254,7 +254,6 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     await insert_allocations(conn, rows.allocations)
     await insert_tax_decisions(conn, [TaxEntry(line.merchant_id, line.order_id, line.line_no, tax) for line, tax in rows.taxes], at)
     await keep_decisions(conn, rows.decisions)
-    await post_new_entries(conn, rows.postings)
     await write_acts(conn, _acts(rows.orders, plans, actor))
     paid = [plan for plan in plans if payment_state_of(plan) is PaymentState.CAPTURED]
     paid_ids = {plan.request.checkout_id for plan in paid}
@@ -274,6 +273,7 @@ async def _write(conn: Conn, outside: Outside, plans: Sequence[CheckoutPlan], gr
     work = work_of(outside.reference, decided, lines, rows.promises, parts)
     await _set_paid(conn, decided, work, at)
     await release_work(conn, outside, work, at)
+    await post_new_entries(conn, rows.postings)  # last: the balances of a merchant are locked from here to the commit
 
 
 def _acts(orders: Sequence[Order], plans: Sequence[CheckoutPlan], actor: Actor) -> list[Act]:
@@ -360,14 +360,14 @@ async def honour_payments(
     sources = [CheckoutState.AWAITING_PAYMENT, CheckoutState.EXPIRED, CheckoutState.DECLINED]
     await set_checkout_states(conn, *_keys(taken), sources, CheckoutState.PAID)
     orders, parts = await read_live_orders(conn, [one.checkout_id for one in taken])
-    await post_pending(conn, [pending_decision(order, now) for order in orders])
     work = await complete_work(conn, outside.reference, orders, parts)
     await _set_paid(conn, orders, work, now)
     await write_acts(conn, [Act(order.merchant_id, order.order_id, "take_payment", now, RUNNER) for order in orders])
     await write_facts(conn, [_fact(order, "order_paid", now) for order in orders])
-    await refund_late_payments(conn, outside, lost, now)
     await release_work(conn, outside, work, now)
     await keep_held(conn, [(order.merchant_id, order.order_id) for order in orders])
+    await post_pending(conn, [pending_decision(order, now) for order in orders])  # last, as where orders are placed
+    await refund_late_payments(conn, outside, lost, now)
     return orders
 
 
