@@ -25,7 +25,7 @@ import psycopg
 from benchmarks import tpcb
 from benchmarks.beside import NAMES, measure_beside
 from benchmarks.ground import FULL, SMALL, BenchWorld, Size, fill_world, open_storefront
-from benchmarks.loads import METHOD, ORDERS, WORKLOADS, Load
+from benchmarks.loads import METHOD, ORDERS, UNIFORM, WORKLOADS, Load
 from benchmarks.measure import HTTP, INSIDE, Apart, Measured, driver, measure_http, measure_inside
 from benchmarks.processes import Running, Used, logged_errors, peak_mb, running, used
 from entrepot.bootstrap.migrate import upgrade
@@ -37,6 +37,7 @@ from entrepot.cli.check import prove_laws
 
 OUT = Path(__file__).parent / "out" / "intake.json"
 CLIENTS = (1, 16, 64, 256)
+SLOW = "card_slow"
 SMALL_SCALE = 1
 MOST_PER_S = 8_000
 """Requests prepared for each second of a run: more than the server answers."""
@@ -44,20 +45,25 @@ MOST_PER_S = 8_000
 
 @dataclass(frozen=True)
 class Point:
-    """What is measured: which SKUs, by which way, from how many clients."""
+    """What is measured: which SKUs, by which way, from how many clients, and how the buyers pay.
+
+    `card_ok` is taken by the worker at once, beside the orders that come; `card_slow` is decided minutes later and shows what placing alone costs.
+    """
 
     workload: str
     transport: str
     clients: int
+    method: str = METHOD
 
     @property
     def name(self) -> str:
         """What `--only` calls it."""
-        return f"{self.workload}:{self.clients}:{self.transport}"
+        return f"{self.workload}:{self.clients}:{self.transport}" + (f":{self.method}" if self.method != METHOD else "")
 
 
 POINTS = (
     *(Point(workload, HTTP, clients) for workload in WORKLOADS for clients in CLIENTS),
+    *(Point(UNIFORM, HTTP, clients, SLOW) for clients in CLIENTS),
     *(Point(workload, INSIDE, max(CLIENTS)) for workload in WORKLOADS),
 )
 
@@ -74,7 +80,6 @@ class Bench:
     apart: Apart
     seconds: float
     patience_s: float
-    method: str
 
 
 def main() -> int:
@@ -85,7 +90,7 @@ def main() -> int:
     with _opened(size, args) as bench:
         _tell(f"{len(bench.world.offers):,} SKUs are on sale after {time.monotonic() - began_s:.0f} s")
         points = [point for point in POINTS if _is_wanted(point, args.only)]
-        report: dict[str, Any] = {"machine": _machine(bench), "seconds": args.seconds, "repeat": args.repeat, "method": args.method}
+        report: dict[str, Any] = {"machine": _machine(bench), "seconds": args.seconds, "repeat": args.repeat}
         report["runs"] = _measure_points(bench, points, args.repeat)
         report["pgbench"] = _yardsticks(bench, args.repeat)
         names = args.only or NAMES
@@ -102,10 +107,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8, help="How long each run lasts.")
     parser.add_argument("--repeat", type=int, default=3, help="How often each point is measured.")
-    parser.add_argument("--only", nargs="+", help=f"Points as workload:clients or workload:clients:transport, or any of {', '.join(NAMES)}.")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        help=f"Points as workload:clients, workload:clients:transport or, for slow payments, workload:clients:transport:card_slow, or any of {', '.join(NAMES)}.",
+    )
     parser.add_argument("--small", action="store_true", help="A world of 200 SKUs, for tests of the driver.")
     parser.add_argument("--patience", type=float, default=60, help="Seconds to wait after each run until its payments are taken.")
-    parser.add_argument("--method", default=METHOD, help="How buyers pay: card_slow is decided minutes later and shows what placing alone costs.")
     parser.add_argument("--out", type=Path, default=OUT, help="Where the figures go.")
     return parser.parse_args()
 
@@ -122,7 +130,7 @@ def _opened(size: Size, args: argparse.Namespace) -> Iterator[Bench]:
         world, token = asyncio.run(_fill(cluster.url(), Path(directory), size))
         tpcb.prepare(cluster, SMALL_SCALE if size is SMALL else tpcb.SCALE)
         with running(cluster, Path(directory)) as program, driver() as apart:
-            yield Bench(cluster, Path(directory), program, world, token, apart, args.seconds, args.patience, args.method)
+            yield Bench(cluster, Path(directory), program, world, token, apart, args.seconds, args.patience)
 
 
 async def _fill(url: str, data: Path, size: Size) -> tuple[BenchWorld, str]:
@@ -177,7 +185,7 @@ def _median(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _run(bench: Bench, point: Point, number: int) -> dict[str, Any]:
     """Measure one point once, and wait for its payments."""
     most = max(point.clients, round(MOST_PER_S * bench.seconds))
-    load = Load(ORDERS, point.workload, point.clients, bench.seconds, number, most, bench.method)
+    load = Load(ORDERS, point.workload, point.clients, bench.seconds, number, most, point.method)
     if point.transport == HTTP:
         done = bench.apart(measure_http, bench.program, load, bench.world, bench.token)
     else:
@@ -188,6 +196,7 @@ def _run(bench: Bench, point: Point, number: int) -> dict[str, Any]:
     return {
         "workload": point.workload,
         "transport": point.transport,
+        "method": point.method,
         "clients": point.clients,
         "orders_per_s": round(done.accepted / done.elapsed_s, 1),
         "decisions_per_s": round((done.accepted + done.refused) / done.elapsed_s, 1),
@@ -270,7 +279,7 @@ def _tell(line: str) -> None:
 
 
 _HEAD = (
-    "workload      transport  clients  orders/s  decisions/s  tpc-b/s  ratio   p50 ms   p99 ms  server  databs  worker   total  driver  batch  wal B  accepted"
+    "workload      transport  payment    clients  orders/s  decisions/s  tpc-b/s  ratio   p50 ms   p99 ms  server  databs  worker   total  driver  batch  wal B  accepted"
     "  refused  broken"
 )
 
@@ -279,7 +288,7 @@ def _row(run: dict[str, Any]) -> str:
     """Return one run as a line of the table; processor milliseconds per order."""
     cpu = run["cpu_ms_per_order"]
     return (
-        f"{run['workload']:<13} {run['transport']:<10} {run['clients']:>7} {run['orders_per_s']:>9,.0f} {run['decisions_per_s']:>12,.0f} {run['pgbench_tps']:>8,}"
+        f"{run['workload']:<13} {run['transport']:<10} {run['method']:<10} {run['clients']:>7} {run['orders_per_s']:>9,.0f} {run['decisions_per_s']:>12,.0f} {run['pgbench_tps']:>8,}"
         f" {run['ratio']:>6.2f} {run['p50_ms']:>8.2f} {run['p99_ms']:>8.2f} {cpu['server']:>7.3f} {cpu['database']:>7.3f} {cpu['worker']:>7.3f} {cpu['total']:>7.3f}"
         f" {cpu['driver']:>7.3f} {run['batch_mean'] or 0:>6.1f} {run['wal_bytes_per_order']:>6,} {run['accepted']:>9,} {run['refused']:>8,} {run['laws_broken']:>7}"
     )
