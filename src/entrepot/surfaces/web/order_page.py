@@ -37,7 +37,7 @@ async def answer_order(
         found = await read_orders(conn, [merchant_id], [order_id])
         order = require_own(visitor, found, order_id)
         if visitor.person_id is None:
-            view = await read_full_view(conn, order, house.registry, visitor.language)
+            view = await read_full_view(conn, order, house.registry, visitor.language, sees_house=visitor.sees_house)
             hold = (await read_open_holds(conn, [merchant_id], [order_id])).get((merchant_id, order_id))
         else:
             view, hold = None, None

@@ -38,7 +38,7 @@ LIST: Final = Listing(
     ORDERS,
     (
         Column("number", mark("Order"), is_sortable=True),
-        Column("placed_at", mark("Placed"), Kind.TIME, is_sortable=True),
+        Column("placed_at", mark("Placed at"), Kind.TIME, is_sortable=True),
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
         Column("store", mark("Store"), is_sortable=True),
         Column("country", mark("To"), Kind.COUNTRY),
@@ -101,7 +101,7 @@ async def show_sale(request: WebRequest, house: HouseDep, visitor: VisitorDep, o
         found = await read_orders(conn, [merchant_id], [order_id])
         if not found:
             raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
-        view = await read_full_view(conn, found[0], house.registry, visitor.language)
+        view = await read_full_view(conn, found[0], house.registry, visitor.language, sees_house=False)
         hold = (await read_open_holds(conn, [merchant_id], [order_id])).get((merchant_id, order_id))
     waiting = [
         (one, clock_words(visitor.language, now, one.ship_by_at), clock_tone(now, one.ship_by_at))
