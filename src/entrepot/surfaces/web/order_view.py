@@ -37,7 +37,8 @@ _SHARES: Final = (
 _OTHERS: Final = mark("Others")
 _CANCELLED: Final = re.compile(r"line (\d+): (\d+) by (\w+), (\w+)")
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
-_HOLDING: Final = frozenset({"hold_order", "release_order"})
+HOUSE_NOTES: Final = frozenset({"hold_order", "release_order"})
+"""Commands whose notes the house writes for itself."""
 
 
 class Moment(Struct, frozen=True):
@@ -147,10 +148,10 @@ async def read_buyer_view(conn: Conn, order: Order, registry: Registry, language
     )
 
 
-async def read_full_view(conn: Conn, order: Order, registry: Registry, language: Language, *, sees_house: bool) -> OrderView:
+async def read_full_view(conn: Conn, order: Order, registry: Registry, language: Language, private: frozenset[str] = frozenset()) -> OrderView:
     """Return an order with all that the merchant and the house may see: decisions, acts, stock moves, postings and fees.
 
-    What the house wrote when it held the order stays in the house.
+    Acts of the commands in `private` are told without what somebody wrote about them.
     """
     seen = await read_buyer_view(conn, order, registry, language)
     taxes = {one.line_no: one for one in await read_order_taxes(conn, order.merchant_id, order.order_id)}
@@ -164,7 +165,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
             at,
             words(language, command),
             _who(language, kind, actor),
-            noted(language, note if sees_house or command not in _HOLDING else _reason_of(note)),
+            noted(language, _reason_of(note) if command in private else note),
             "act",
         )
         for at, command, kind, actor, note in acts
