@@ -262,7 +262,7 @@ def test_every_line_of_a_statement_opens_to_entries_that_sum_to_it(audio):
     statement = STATEMENT.search(audio.get("/merchant/money").text)[1]
     page = audio.get(statement)
     lines = re.findall(
-        r'href="(/merchant/money/statements/[^"]+/line\?[^"]+)".*?<td class="num">([\d,]+)</td><td class="num">([^<]+)</td>', page.text
+        r'href="(/merchant/money/statements/[^"]+/line\?[^"]+)".*?<td class="num"[^>]*>([\d,]+)</td><td class="num"[^>]*>([^<]+)</td>', page.text
     )
     assert len(lines) >= 4
     for href, count, amount in lines:
