@@ -37,6 +37,9 @@ async def test_stock_is_listed_with_what_is_coming_and_items_that_lie_nowhere(co
     assert (whole.on_hand, whole.reserved) == await sum_availability(conn, AUDIO, None)
     assert whole.coming == 12
     assert [one.sku for one in (await name_items(conn, AUDIO, [CABLE])).values()] == ["LINK-CABLE"]
+    titles = [(await name_items(conn, AUDIO, [CABLE], language))[CABLE].title for language in ("en", "de", "fr")]
+    assert titles == ["Demo Link charging cable 2 m", "Demo Link Ladekabel 2 m", "Demo Link charging cable 2 m"]
+    assert [item for item, fits in await order_items(conn, AUDIO, "ladekabel", TITLE, "de") if fits] == [CABLE]
     free = await find_stock(conn, StockAsk(AUDIO, items, {}, sort_key="free", is_descending=True), 1, 0)
     assert free.rows[0].on_hand - free.rows[0].reserved == max(one.on_hand - one.reserved for one in whole.rows)
     named = await find_stock(conn, StockAsk(AUDIO, await order_items(conn, AUDIO, "link", TITLE), {}, text="link"), 10, 0)

@@ -127,6 +127,12 @@ def test_an_order_is_held_and_released(client, house):
         assert send(client, f"/operator{order}/hold", order, reason="address_check", note="Call first <b>").headers["location"] == order
     page = client.get(order).text
     assert (ask(house, held), "On hold" in page, "Call first &lt;b&gt;" in page, "Address check" in page) == ([(1,)], True, True, True)
+    _, merchant_id, order_id = order.strip("/").split("/")
+    ((login,),) = ask(house, "select login from staff where merchant_id = %s and role_code = 'merchant_owner'", merchant_id)
+    sign_in(client, login)
+    page = client.get(f"/merchant/orders/{order_id}").text
+    assert ("Call first" in page, "Address check" in page) == (False, True)  # what the house wrote stays in the house
+    sign_in(client, "operator")
     wrong = send(client, f"/operator{order}/release", order, note="")
     assert (wrong.status_code, "This field is required." in wrong.text, ask(house, held)) == (422, True, [(1,)])
     assert send(client, f"/operator{order}/release", order, note="Buyer called").status_code == 303

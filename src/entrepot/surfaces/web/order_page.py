@@ -14,7 +14,7 @@ from entrepot.surfaces.web.access import BUYERS, HOUSE, MERCHANTS, Visitor, Visi
 from entrepot.surfaces.web.forms import read_form
 from entrepot.surfaces.web.house import House, HouseDep
 from entrepot.surfaces.web.operator.hold_forms import HoldForm, ReleaseForm
-from entrepot.surfaces.web.order_view import read_full_view
+from entrepot.surfaces.web.order_view import HOUSE_NOTES, read_full_view
 from entrepot.surfaces.web.order_way import way_of
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.store.order_pages import buyer_order_page
@@ -37,7 +37,7 @@ async def answer_order(
         found = await read_orders(conn, [merchant_id], [order_id])
         order = require_own(visitor, found, order_id)
         if visitor.person_id is None:
-            view = await read_full_view(conn, order, house.registry, visitor.language)
+            view = await read_full_view(conn, order, house.registry, visitor.language, frozenset() if visitor.sees_house else HOUSE_NOTES)
             hold = (await read_open_holds(conn, [merchant_id], [order_id])).get((merchant_id, order_id))
         else:
             view, hold = None, None

@@ -12,6 +12,7 @@ from entrepot.base.audit import Fact, read_acts, read_facts
 from entrepot.base.sql import Conn
 from entrepot.books.money.read import EntryRow, read_order_entries
 from entrepot.books.stock.read import MoveRow, read_moves
+from entrepot.catalogue.item_list import name_items
 from entrepot.catalogue.store import find_offers
 from entrepot.customs.model import DeclarationKind
 from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders
@@ -36,6 +37,8 @@ _SHARES: Final = (
 _OTHERS: Final = mark("Others")
 _CANCELLED: Final = re.compile(r"line (\d+): (\d+) by (\w+), (\w+)")
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+HOUSE_NOTES: Final = frozenset({"hold_order", "release_order"})
+"""Commands whose notes the house writes for itself."""
 
 
 class Moment(Struct, frozen=True):
@@ -145,23 +148,41 @@ async def read_buyer_view(conn: Conn, order: Order, registry: Registry, language
     )
 
 
-async def read_full_view(conn: Conn, order: Order, registry: Registry, language: Language) -> OrderView:
-    """Return an order with all that the merchant and the house may see: decisions, acts, stock moves, postings and fees."""
+async def read_full_view(conn: Conn, order: Order, registry: Registry, language: Language, private: frozenset[str] = frozenset()) -> OrderView:
+    """Return an order with all that the merchant and the house may see: decisions, acts, stock moves, postings and fees.
+
+    Acts of the commands in `private` are told without what somebody wrote about them.
+    """
     seen = await read_buyer_view(conn, order, registry, language)
     taxes = {one.line_no: one for one in await read_order_taxes(conn, order.merchant_id, order.order_id)}
     decisions = {one.line_no: one for one in await read_decisions(conn, order.merchant_id, order.order_id)}
     subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
     acts = await read_acts(conn, order.merchant_id, subjects)
     entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
+    names = await name_items(conn, order.merchant_id, sorted({one.line.stock_item_id for one in seen.lines}), language.subtag)
     act_moments = [
-        Moment(at, words(language, command), _who(language, kind, actor), noted(language, note), "act") for at, command, kind, actor, note in acts
+        Moment(
+            at,
+            words(language, command),
+            _who(language, kind, actor),
+            noted(language, _reason_of(note) if command in private else note),
+            "act",
+        )
+        for at, command, kind, actor, note in acts
     ]
     return OrderView(
         order,
         seen.merchant_name,
         seen.merchant_code,
         tuple(
-            ShownLine(one.line, one.title, one.model_title, one.progress, taxes.get(one.line.line_no), decisions.get(one.line.line_no))
+            ShownLine(
+                one.line,
+                names[one.line.stock_item_id].title if one.line.stock_item_id in names else one.title,
+                one.model_title,
+                one.progress,
+                taxes.get(one.line.line_no),
+                decisions.get(one.line.line_no),
+            )
             for one in seen.lines
         ),
         seen.payment,
@@ -321,6 +342,12 @@ def noted(language: Language, note: str) -> str:
     if _CODE.fullmatch(code):
         return language.gettext("%(what)s: %(who)s", what=words(language, code), who=text) if colon else words(language, code)
     return note
+
+
+def _reason_of(note: str) -> str:
+    """Return the code for which an order is held or released, without what somebody wrote about it."""
+    code = note.partition(": ")[0]
+    return code if _CODE.fullmatch(code) else ""
 
 
 def _in_order(*sources: Sequence[Moment]) -> list[Moment]:

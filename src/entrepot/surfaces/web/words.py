@@ -174,6 +174,11 @@ def day(language: Language, on: date | None) -> str:
     return _NOTHING if on is None else format_date(on, _DAY[language.code], locale=language.locale)
 
 
+def plain_day(language: Language, on: date | None) -> str:
+    """Return a date without its weekday, for rules and periods."""
+    return _NOTHING if on is None else format_date(on, _DATE[language.code], locale=language.locale)
+
+
 def short_day(language: Language, on: date) -> str:
     """Return a date without its year."""
     return format_date(on, _SHORT_DAY[language.code], locale=language.locale)

@@ -34,7 +34,7 @@ from entrepot.surfaces.web.merchant.messages import INBOX, read_talks
 from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, read_own
 from entrepot.surfaces.web.merchant.ship_queue import QUEUE, read_waiting
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import money, short_day
+from entrepot.surfaces.web.words import money, short_day, words
 
 _SHOWN: Final = 12
 _CHART_DAYS: Final = 14
@@ -117,7 +117,7 @@ async def read_tasks(conn: Conn, merchant_id: uuid.UUID, spoken: Language, now: 
             "; ".join(title for _no, title, _units in one.parts),
             f"{QUEUE}/{one.consignment.consignment_id}",
         )
-        for one in await read_waiting(conn, merchant_id, now)
+        for one in await read_waiting(conn, merchant_id, now, spoken)
     ]
     tasks += [
         _task(spoken, now, one.due_at, _("Answer the buyer"), one.order.number if one.order is not None else "", f"{INBOX}/{one.thread.order_id}")
@@ -125,7 +125,7 @@ async def read_tasks(conn: Conn, merchant_id: uuid.UUID, spoken: Language, now: 
         if one.due_at is not None
     ]
     tasks += [
-        Task(None, _("Decide a return"), one.reason_code.replace("_", " "), f"/merchant/returns/{one.rma_id}", "", "neutral")
+        Task(None, _("Decide a return"), words(spoken, one.reason_code), f"/merchant/returns/{one.rma_id}", "", "neutral")
         for one in await list_returns(conn, merchant_id, [ReturnState.REQUESTED], now + timedelta(days=1), _SHOWN)
         if one.decider_role == Role.MERCHANT
     ]

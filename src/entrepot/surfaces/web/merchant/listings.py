@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from entrepot.base.sql import Conn
 from entrepot.books.stock.stock_list import read_free_units
 from entrepot.catalogue.commands import set_offer_state
+from entrepot.catalogue.item_list import name_items
 from entrepot.catalogue.model import OfferFacts, OfferState
 from entrepot.catalogue.store import list_offers
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
@@ -66,6 +67,7 @@ async def show_listings(request: WebRequest, house: HouseDep, visitor: VisitorDe
         outside = await house.outside.current(conn, await business_now(conn))
         offers = await list_offers(conn, merchant_id)
         free = await read_free_units(conn, merchant_id)
+        items = await name_items(conn, merchant_id, sorted({one.stock_item_id for one in offers}), visitor.language.subtag)
     names = {code: named(visitor.language, store.name) for code, store in outside.reference.marketplaces.items()}
     used = sorted({one.marketplace_code for one in offers})
     stores = Filter("store", mark("Any store"), tuple((code, code) for code in used))
@@ -73,7 +75,7 @@ async def show_listings(request: WebRequest, house: HouseDep, visitor: VisitorDe
     listing = replace(LIST, filters=(*LIST.filters, stores, models))
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
-        found = sift(listing, ask, [_row(visitor, one, titles, names, free) for one in offers], limit, offset)
+        found = sift(listing, ask, [_row(visitor, one, items[one.stock_item_id].title, titles, names, free) for one in offers], limit, offset)
         return replace(found, sums={})
 
     return await answer_listing("merchant/listings.html", visitor, house, listing, list_query(request), find, {"told": told_by(request)})
@@ -104,13 +106,13 @@ async def _set_states(house: House, visitor: Visitor, rows: Sequence[str], state
     return led_to(LISTINGS, "offers" if moved else "already")
 
 
-def _row(visitor: Visitor, one: OfferFacts, titles: Mapping[str, str], names: Mapping[str, str], free: Mapping[uuid.UUID, int]) -> Row:
+def _row(visitor: Visitor, one: OfferFacts, title: str, titles: Mapping[str, str], names: Mapping[str, str], free: Mapping[uuid.UUID, int]) -> Row:
     """Return an offer as a row."""
     _ = visitor.language.gettext
     missing = [name for name, value in ((_("HS code"), one.hs_code), (_("origin"), one.origin_country_code)) if not value]
     cells = {
         "sku": Cell(one.sku, href=f"/merchant/stock/{one.sku}"),
-        "item": Cell(one.title),
+        "item": Cell(title),
         "store": Cell(one.marketplace_code, note=names.get(one.marketplace_code, "")),
         "model": Cell(titles[one.model_code]),
         "price": Cell(one.price_minor, currency=one.currency),

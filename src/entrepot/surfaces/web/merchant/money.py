@@ -44,7 +44,7 @@ STATEMENTS: Final = Listing(
         Column("period", mark("Period from"), Kind.DAY, is_sortable=True),
         Column("until", mark("Until before"), Kind.DAY),
         Column("state", mark("State"), Kind.STATE),
-        Column("opening", mark("Opening"), Kind.MONEY),
+        Column("opening", mark("Opening balance"), Kind.MONEY),
         Column("closing", mark("Closing balance"), Kind.MONEY, is_sortable=True),
         Column("paid", mark("Paid out"), Kind.MONEY, is_sortable=True),
     ),
@@ -55,11 +55,11 @@ PAYOUTS: Final = Listing(
     "payouts",
     f"{MONEY}/payouts",
     (
-        Column("at", mark("Requested"), Kind.TIME, is_sortable=True),
+        Column("at", mark("Requested at"), Kind.TIME, is_sortable=True),
         Column("state", mark("State"), Kind.STATE),
         Column("paid", mark("Arrives as"), Kind.MONEY, is_sortable=True),
         Column("amount", mark("From balance"), Kind.MONEY, is_sortable=True),
-        Column("rate", mark("Rate"), Kind.TEXT),
+        Column("rate", mark("Exchange rate"), Kind.TEXT),
         Column("spread", mark("Exchange spread"), Kind.MONEY),
         Column("reference", mark("Bank's reference"), Kind.CODE),
         Column("failure", mark("What went wrong")),
@@ -158,6 +158,8 @@ async def show_statement(house: HouseDep, visitor: VisitorDep, statement_id: Fro
     for line in lines:
         groups.setdefault(line.kind, []).append(line)
     values: dict[str, object] = {"statement": found[0], "closed_at": found[1], "groups": groups, "payout": payout}
+    if payout is not None and payout.currency != payout.paid_currency:
+        values["rate"] = f"{_rate(visitor.language, payout)} ({_rate_source(visitor.language, payout.rate_id)})"
     return page("merchant/statement.html", visitor, values)
 
 
@@ -265,6 +267,11 @@ def _statement_row(one: Statement) -> Row:
     return Row(str(one.statement_id), cells)
 
 
+def _rate(language: Language, one: Payout) -> str:
+    """Return the rate at which a payout was changed."""
+    return format_decimal(one.rate, "0.000000", language.locale)
+
+
 def _rate_source(language: Language, rate_id: str) -> str:
     """Return who set a rate and for which day, out of an id such as `ecb:CNY/AUD:2026-09-21`."""
     source, _, rest = rate_id.partition(":")
@@ -282,7 +289,7 @@ def _payout_row(language: Language, one: Payout) -> Row:
         "state": Cell(str(one.state)),
         "paid": Cell(one.paid_minor, currency=one.paid_currency),
         "amount": Cell(one.amount_minor, currency=one.currency),
-        "rate": Cell(format_decimal(one.rate, "0.000000", language.locale), note=_rate_source(language, one.rate_id)) if is_changed else Cell(None),
+        "rate": Cell(_rate(language, one), note=_rate_source(language, one.rate_id)) if is_changed else Cell(None),
         "spread": Cell(one.spread_minor or None, currency=one.paid_currency),
         "reference": Cell(one.bank_reference or None),
         "failure": Cell(one.failure or None),

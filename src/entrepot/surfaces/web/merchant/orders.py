@@ -21,7 +21,7 @@ from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query
 from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, merchant_of, told_by
 from entrepot.surfaces.web.order_page import way_of
-from entrepot.surfaces.web.order_view import read_full_view
+from entrepot.surfaces.web.order_view import HOUSE_NOTES, read_full_view
 from entrepot.surfaces.web.render import page
 from entrepot.surfaces.web.words import named, plain_words, short_title
 
@@ -38,7 +38,7 @@ LIST: Final = Listing(
     ORDERS,
     (
         Column("number", mark("Order"), is_sortable=True),
-        Column("placed_at", mark("Placed"), Kind.TIME, is_sortable=True),
+        Column("placed_at", mark("Placed at"), Kind.TIME, is_sortable=True),
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
         Column("store", mark("Store"), is_sortable=True),
         Column("country", mark("To"), Kind.COUNTRY),
@@ -101,7 +101,7 @@ async def show_sale(request: WebRequest, house: HouseDep, visitor: VisitorDep, o
         found = await read_orders(conn, [merchant_id], [order_id])
         if not found:
             raise UnknownOrderError("order_id", str(order_id), "Open it from your list of orders.")
-        view = await read_full_view(conn, found[0], house.registry, visitor.language)
+        view = await read_full_view(conn, found[0], house.registry, visitor.language, HOUSE_NOTES)
         hold = (await read_open_holds(conn, [merchant_id], [order_id])).get((merchant_id, order_id))
     waiting = [
         (one, clock_words(visitor.language, now, one.ship_by_at), clock_tone(now, one.ship_by_at))

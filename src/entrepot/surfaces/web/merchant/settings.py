@@ -81,9 +81,10 @@ class ColleagueForm(Form):
         mark("Role"),
         [InputRequired()],
         choices=options(
-            (str(StaffRole.MERCHANT_STAFF), mark("Staff: works with orders, listings, stock and messages")),
-            (str(StaffRole.MERCHANT_OWNER), mark("Owner: also numbers, models and the team")),
+            (str(StaffRole.MERCHANT_STAFF), mark("Merchant staff")),
+            (str(StaffRole.MERCHANT_OWNER), mark("Merchant owner")),
         ),
+        description=mark("Staff works with orders, listings, stock and messages; an owner also with numbers, models and the team."),
     )
     first_password = PasswordField(
         mark("First password"),

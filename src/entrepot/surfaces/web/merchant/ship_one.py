@@ -162,7 +162,7 @@ async def _show(
         found = await read_consignments(conn, [ConsignmentKey(merchant_of(visitor), consignment_id)])
         if not found or found[0].doer != Role.MERCHANT:
             raise NotToShipError("consignment_id", str(consignment_id), "Open it from your queue.")
-        waiting = (await describe(conn, found))[0]
+        waiting = (await describe(conn, merchant_of(visitor), found, visitor.language))[0]
         place = outside.reference.network.place(waiting.consignment.place_code)
     form = confirm or await _confirm_form(house, visitor, None, {"carrier": waiting.consignment.carrier_code})
     due_at = waiting.consignment.ship_by_at

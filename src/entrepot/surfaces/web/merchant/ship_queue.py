@@ -10,7 +10,7 @@ from litestar.response import Redirect, Stream
 from msgspec import Struct
 
 from entrepot.base.sql import Conn
-from entrepot.catalogue.store import find_offers
+from entrepot.catalogue.item_list import name_items
 from entrepot.flows.fulfil import ConfirmAnswer, ConfirmOutcome, MerchantShipment, answer_shipments
 from entrepot.flows.ship_by import read_to_ship
 from entrepot.freight.read import Consignment
@@ -18,7 +18,7 @@ from entrepot.orders.model import Line, Order
 from entrepot.orders.read import read_allocations, read_lines, read_orders
 from entrepot.surfaces.web.access import MERCHANTS, FormDep, Visitor, VisitorDep, WebRequest, actor_of, open_to
 from entrepot.surfaces.web.house import HouseDep, business_now
-from entrepot.surfaces.web.languages import mark
+from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Action, Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing, list_query, sift
 from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, merchant_of, told_by
 from entrepot.surfaces.web.render import page
@@ -70,25 +70,22 @@ class Waiting(Struct, frozen=True):
         return sum((line.goods_minor - line.discount_minor) * quantity // line.quantity for line, _, quantity in self.parts)
 
 
-async def read_waiting(conn: Conn, merchant_id: uuid.UUID, now: datetime, limit: int = _MOST) -> list[Waiting]:
+async def read_waiting(conn: Conn, merchant_id: uuid.UUID, now: datetime, language: Language, limit: int = _MOST) -> list[Waiting]:
     """Return what the merchant must send, the most urgent first."""
-    return await describe(conn, await read_to_ship(conn, merchant_id, now + _FAR, limit))
+    return await describe(conn, merchant_id, await read_to_ship(conn, merchant_id, now + _FAR, limit), language)
 
 
-async def describe(conn: Conn, consignments: Sequence[Consignment]) -> list[Waiting]:
-    """Return consignments with their orders and contents."""
+async def describe(conn: Conn, merchant_id: uuid.UUID, consignments: Sequence[Consignment], language: Language) -> list[Waiting]:
+    """Return a merchant's consignments with their orders and contents, the items by their titles in the reader's language."""
     keys = sorted({(one.merchant_id, one.order_id) for one in consignments})
     merchant_ids, order_ids = [key[0] for key in keys], [key[1] for key in keys]
     orders = {(one.merchant_id, one.order_id): one for one in await read_orders(conn, merchant_ids, order_ids)}
     lines = {(one.merchant_id, one.order_id, one.line_no): one for one in await read_lines(conn, merchant_ids, order_ids)}
-    titles = {
-        one.offer_id: one.title
-        for one in await find_offers(conn, [one.merchant_id for one in lines.values()], [one.offer_id for one in lines.values()])
-    }
+    names = await name_items(conn, merchant_id, sorted({one.stock_item_id for one in lines.values()}), language.subtag)
     parts: dict[uuid.UUID, list[tuple[Line, str, int]]] = {}
     for part in await read_allocations(conn, merchant_ids, order_ids):
         line = lines[part.merchant_id, part.order_id, part.line_no]
-        parts.setdefault(part.consignment_id, []).append((line, titles.get(line.offer_id, line.sku), part.quantity))
+        parts.setdefault(part.consignment_id, []).append((line, names[line.stock_item_id].title, part.quantity))
     return [Waiting(one, orders[one.merchant_id, one.order_id], tuple(parts.get(one.consignment_id, ()))) for one in consignments]
 
 
@@ -97,7 +94,7 @@ async def show_queue(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
     """Show what must leave, by deadline."""
     async with house.database.reading() as conn:
         now = await business_now(conn)
-        waiting = await read_waiting(conn, merchant_of(visitor), now)
+        waiting = await read_waiting(conn, merchant_of(visitor), now, visitor.language)
 
     async def find(ask: Ask, limit: int, offset: int) -> Found:
         return sift(LIST, ask, [_row(visitor, one, now) for one in waiting], limit, offset)
@@ -111,7 +108,8 @@ async def show_pick_list(request: WebRequest, house: HouseDep, visitor: VisitorD
     wanted = set(request.query_params.getall("row", []))
     async with house.database.reading() as conn:
         now = await business_now(conn)
-        waiting = [one for one in await read_waiting(conn, merchant_of(visitor), now) if not wanted or str(one.consignment.consignment_id) in wanted]
+        found = await read_waiting(conn, merchant_of(visitor), now, visitor.language)
+    waiting = [one for one in found if not wanted or str(one.consignment.consignment_id) in wanted]
     shelf: dict[tuple[str, str], int] = {}
     for one in waiting:
         for line, title, quantity in one.parts:

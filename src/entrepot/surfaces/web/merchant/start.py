@@ -35,7 +35,7 @@ class FilingForm(Form):
 
     gate = SelectField(mark("Check"), [InputRequired()], choices=[])
     documents = TextAreaField(
-        mark("Documents"),
+        mark("Your documents"),
         [InputRequired(mark("Name at least one document."))],
         description=mark("One in each line: the number or address under which we find it."),
     )

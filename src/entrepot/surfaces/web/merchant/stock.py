@@ -1,7 +1,7 @@
 """A merchant's stock: on hand, reserved, free and inbound by SKU and place, the statement of each SKU's units, and the word about own sites."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -13,7 +13,7 @@ from wtforms import Form, HiddenField, IntegerField
 from wtforms.validators import InputRequired, NumberRange
 
 from entrepot.base.sql import Conn
-from entrepot.books.stock.model import StockKey
+from entrepot.books.stock.model import FREE, SELLABLE, Available, StockKey
 from entrepot.books.stock.read import list_availability, list_moves
 from entrepot.books.stock.stock_list import StockAsk, StockRow, find_stock, list_stock_places
 from entrepot.books.stock.unit_statement import read_unit_statement
@@ -39,6 +39,8 @@ STOCK: Final = "/merchant/stock"
 _SPANS: Final = (30, 90, 365)
 _MOST_PLANS: Final = 200
 _SHOWN_MOVES: Final = 50
+_ANNOUNCED: Final = (SELLABLE, FREE)
+"""In which condition and customs status announced units are expected."""
 _OPEN: Final = frozenset({PlanState.ANNOUNCED, PlanState.IN_TRANSIT, PlanState.RECEIVING})
 LIST: Final = Listing(
     "merchant_stock",
@@ -82,7 +84,7 @@ async def show_own_stock(request: WebRequest, house: HouseDep, visitor: VisitorD
         chosen = ask.filters
         text, by_items = chosen.get("q", ""), ask.sort_key in {"sku", "item"}
         async with house.database.reading() as conn:
-            items = await order_items(conn, merchant_id, text, TITLE if ask.sort_key == "item" else "sku")
+            items = await order_items(conn, merchant_id, text, TITLE if ask.sort_key == "item" else "sku", visitor.language.subtag)
             wish = StockAsk(
                 merchant_id,
                 items,
@@ -94,7 +96,7 @@ async def show_own_stock(request: WebRequest, house: HouseDep, visitor: VisitorD
                 ask.is_descending,
             )
             found = await find_stock(conn, wish, limit, offset)
-            names = await name_items(conn, merchant_id, sorted({one.stock_item_id for one in found.rows}))
+            names = await name_items(conn, merchant_id, sorted({one.stock_item_id for one in found.rows}), visitor.language.subtag)
         sums = {"on_hand": found.on_hand, "reserved": found.reserved, "free": found.on_hand - found.reserved, "inbound": found.coming}
         return Found(
             [_row(visitor.language, one, names[one.stock_item_id], places) for one in found.rows],
@@ -156,7 +158,7 @@ async def _show_item(
         if item_id is None:
             raise UnknownStockItemError("sku", sku, "Choose a SKU from your stock.")
         item = (await read_stock_items(conn, [merchant_id], [item_id]))[item_id]
-        title = (await name_items(conn, merchant_id, [item_id]))[item_id].title
+        title = (await name_items(conn, merchant_id, [item_id], visitor.language.subtag))[item_id].title
         held = await list_availability(conn, merchant_id, item_id)
         statement = await read_unit_statement(conn, merchant_id, item.stock_item_id, now - timedelta(days=days))
         moves = await list_moves(conn, merchant_id, item.stock_item_id, _SHOWN_MOVES, 0)
@@ -185,7 +187,7 @@ async def _show_item(
     values: dict[str, object] = {
         "item": item,
         "title": title,
-        "held": held,
+        "held": what_lies(item_id, held, inbound),
         "places": places,
         "statement": statement,
         "moves": moves,
@@ -193,10 +195,19 @@ async def _show_item(
         "spans": _SPANS,
         "since": now - timedelta(days=days),
         "forms": forms,
-        "inbound": inbound,
         "told": told,
     }
     return page("merchant/item.html", visitor, values, status)
+
+
+def what_lies(item_id: uuid.UUID, held: Sequence[Available], inbound: Mapping[str, int]) -> list[StockRow]:
+    """Return what lies of an item where; what is announced counts once, as sellable, also for a place where nothing lies yet."""
+    sums: dict[tuple[str, str, str], tuple[int, int, int]] = {(place, *_ANNOUNCED): (0, 0, units) for place, units in inbound.items() if units}
+    for one in held:
+        key = (one.key.place_code, one.key.condition_code, one.key.customs_status)
+        on_hand, reserved, coming = sums.get(key, (0, 0, 0))
+        sums[key] = (on_hand + one.on_hand, reserved + one.reserved, coming)
+    return [StockRow(item_id, *key, *units) for key, units in sorted(sums.items())]
 
 
 def _row(language: Language, one: StockRow, item: ItemName, places: Mapping[str, Place]) -> Row:
