@@ -1,11 +1,15 @@
 """Lists of any length, each page of them and each count held against the whole of a small house."""
 
 import pytest
+from tests.factories.house import AT
 from tests.factories.shown_house import fill_house
 from tests.store.settlement.test_invoices import MERCHANT, PLATFORM, draft
 
+from entrepot.base.ids import derived_id
 from entrepot.base.listed import ListAsk
 from entrepot.base.sql import fetch
+from entrepot.books.stock.model import SUPPLIER, Location, Move, StockPosting
+from entrepot.books.stock.post import post_moves
 from entrepot.books.stock.stock_list import StockAsk, find_stock, list_stock_places, read_free_units, sum_availability
 from entrepot.catalogue.item_list import TITLE, find_item_id, list_skus, name_items, order_items
 from entrepot.catalogue.model import stock_item_id_of
@@ -50,6 +54,20 @@ async def test_stock_is_listed_with_what_is_coming_and_items_that_lie_nowhere(co
     assert set(await list_stock_places(conn, AUDIO)) >= {"GB-LTN1", "US-ONT1"}
     assert (await read_free_units(conn, AUDIO, [CABLE]))[CABLE] == 297
     assert (await list_skus(conn, AUDIO, 2), await find_item_id(conn, AUDIO, "LINK-CABLE")) == (sorted(await list_skus(conn, AUDIO, 99))[:2], CABLE)
+
+
+async def test_units_that_are_not_sellable_are_on_hand_and_not_free(conn):
+    await fill_house(conn, rounds=1)
+    items, name = await order_items(conn, AUDIO, "", "sku"), derived_id("damaged in the dock")
+    broken = Location(AUDIO, AUDIO, CABLE, "US-ONT1", "bin:A-01", condition_code="damaged")
+    await post_moves(conn, [StockPosting(AUDIO, name, AT, "receipt", name, [Move(Location(AUDIO, AUDIO, CABLE, SUPPLIER), broken, 4)])])
+    found = await find_stock(conn, StockAsk(AUDIO, items, {}), 1000, 0)
+    rows = {one.place_code: (one.condition_code, one.on_hand, one.free) for one in found.rows if one.stock_item_id == CABLE}
+    assert rows == {"GB-LTN1": ("sellable", 300, 297), "US-ONT1": ("damaged", 4, 0)}
+    assert (found.on_hand, found.reserved, found.free) == (found.free + found.reserved + 4, found.reserved, sum(one.free for one in found.rows))
+    assert (await read_free_units(conn, AUDIO, [CABLE]))[CABLE] == 297
+    out = await find_stock(conn, StockAsk(AUDIO, items, {}, standing="out"), 1000, 0)
+    assert ("US-ONT1", CABLE) in {(one.place_code, one.stock_item_id) for one in out.rows}
 
 
 async def test_orders_are_found_by_each_of_their_names_and_counted_by_model(conn):

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from entrepot.base.sql import Conn, fetch
+from entrepot.books.stock.model import SELLABLE
 
 
 class StockAsk(Struct, frozen=True):
@@ -37,6 +38,11 @@ class StockRow(Struct, frozen=True):
     reserved: int
     coming: int
 
+    @property
+    def free(self) -> int:
+        """Units that may be sold: of what is not sellable, none."""
+        return self.on_hand - self.reserved if self.condition_code == SELLABLE else 0
+
 
 class StockPage(Struct, frozen=True):
     """One page of rows, with count and sums of all that fit, and how many rows have something free, nothing free, and are there at all."""
@@ -45,6 +51,7 @@ class StockPage(Struct, frozen=True):
     count: int
     on_hand: int
     reserved: int
+    free: int
     coming: int
     some_count: int
     out_count: int
@@ -56,7 +63,7 @@ _SORTS: Final = {
     "place": "place_code",
     "on_hand": "on_hand",
     "reserved": "reserved",
-    "free": "on_hand - reserved",
+    "free": "free",
     "inbound": "coming",
 }
 _ROWS: Final = """
@@ -77,10 +84,12 @@ _ROWS: Final = """
                coalesce(customs_status, 'free') as customs_status, coalesce(on_hand, 0) as on_hand, coalesce(reserved, 0) as reserved,
                coalesce(coming, 0) as coming
         from item full join lying using (stock_item_id)  -- every item is listed; a full join is never a loop over all pairs
+    ), freed as (
+        select l.*, case condition_code when 'sellable' then on_hand - reserved else 0 end as free from listed l
     ), judged as (
         select l.*, (fits or position(upper(%(text)s) in place_code) > 0) and (%(place)s = '' or place_code = %(place)s)
-               and (%(standing)s = '' or (%(standing)s = 'some') = (on_hand > reserved)) as is_fitting
-        from listed l
+               and (%(standing)s = '' or (%(standing)s = 'some') = (free > 0)) as is_fitting
+        from freed l
     )
 """
 
@@ -114,8 +123,8 @@ async def find_stock(conn: Conn, ask: StockAsk, limit: int, offset: int) -> Stoc
         f"""
         {_ROWS}
         select count(*) filter (where is_fitting), coalesce(sum(on_hand) filter (where is_fitting), 0)::bigint,
-               coalesce(sum(reserved) filter (where is_fitting), 0)::bigint, coalesce(sum(coming) filter (where is_fitting), 0)::bigint,
-               count(*) filter (where on_hand > reserved), count(*) filter (where on_hand <= reserved), count(*)
+               coalesce(sum(reserved) filter (where is_fitting), 0)::bigint, coalesce(sum(free) filter (where is_fitting), 0)::bigint,
+               coalesce(sum(coming) filter (where is_fitting), 0)::bigint, count(*) filter (where free > 0), count(*) filter (where free <= 0), count(*)
         from judged
         """,
         params,
@@ -145,11 +154,11 @@ async def list_stock_places(conn: Conn, merchant_id: uuid.UUID) -> list[str]:
 
 
 async def read_free_units(conn: Conn, merchant_id: uuid.UUID, stock_item_ids: Sequence[uuid.UUID] | None = None) -> dict[uuid.UUID, int]:
-    """Return the free units of a merchant's stock items over all places: of these, or of all that have any units."""
+    """Return the units that may be sold of a merchant's stock items over all places: of these, or of all that have any units."""
     rows = await fetch(
         conn,
         """
-        select stock_item_id, sum(on_hand - reserved)::bigint from stock_availability
+        select stock_item_id, coalesce(sum(on_hand - reserved) filter (where condition_code = 'sellable'), 0)::bigint from stock_availability
         where merchant_id = %(merchant)s and (%(items)s::uuid[] is null or stock_item_id = any(%(items)s::uuid[])) group by 1
         """,
         {"merchant": merchant_id, "items": None if stock_item_ids is None else list(stock_item_ids)},

@@ -97,7 +97,7 @@ async def show_own_stock(request: WebRequest, house: HouseDep, visitor: VisitorD
             )
             found = await find_stock(conn, wish, limit, offset)
             names = await name_items(conn, merchant_id, sorted({one.stock_item_id for one in found.rows}), visitor.language.subtag)
-        sums = {"on_hand": found.on_hand, "reserved": found.reserved, "free": found.on_hand - found.reserved, "inbound": found.coming}
+        sums = {"on_hand": found.on_hand, "reserved": found.reserved, "free": found.free, "inbound": found.coming}
         return Found(
             [_row(visitor.language, one, names[one.stock_item_id], places) for one in found.rows],
             found.count,
@@ -220,7 +220,7 @@ def _row(language: Language, one: StockRow, item: ItemName, places: Mapping[str,
         "status": Cell(one.customs_status),
         "on_hand": Cell(one.on_hand),
         "reserved": Cell(one.reserved),
-        "free": Cell(one.on_hand - one.reserved),
+        "free": Cell(one.free),
         "inbound": Cell(one.coming),
     }
     return Row(f"{item.sku}/{one.place_code}/{one.condition_code}/{one.customs_status}", cells)
