@@ -29,6 +29,7 @@ _SPOKEN: Final = (
     words.number,
     words.percent,
     words.day,
+    words.plain_day,
     words.short_day,
     words.long_day,
     words.window,

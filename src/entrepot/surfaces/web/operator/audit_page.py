@@ -15,7 +15,7 @@ from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, UnknownListFieldError, View, answer_listing
 from entrepot.surfaces.web.operator.rows import Texts
-from entrepot.surfaces.web.words import words
+from entrepot.surfaces.web.words import titled, words
 
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
 LIST: Final = Listing(
@@ -23,10 +23,10 @@ LIST: Final = Listing(
     "/operator/audit",
     (
         Column("at", mark("When"), Kind.TIME),
-        Column("command", mark("What"), Kind.WORDS),
+        Column("command", mark("What"), Kind.WORDS, is_whole=True),
         Column("actor", mark("Who")),
-        Column("role", mark("As"), Kind.WORDS),
-        Column("merchant", mark("Merchant")),
+        Column("role", mark("As"), Kind.WORDS, is_whole=True),
+        Column("merchant", mark("Merchant"), is_whole=True),
         Column("record", mark("Record"), Kind.CODE),
         Column("note", mark("Why")),
         Column("request", mark("Request"), Kind.CODE, is_optional=True),
@@ -93,4 +93,6 @@ def _as_id(text: str) -> uuid.UUID | None:
 def _reason(language: Language, note: str) -> str:
     """Return why something was done: a code that stands before a note in words."""
     code, colon, rest = note.partition(":")
-    return f"{words(language, code)}{colon}{rest}" if _CODE.fullmatch(code) else note
+    if not _CODE.fullmatch(code):
+        return note
+    return titled(language, words(language, code), rest.strip()) if colon else words(language, code)
