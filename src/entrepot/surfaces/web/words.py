@@ -128,7 +128,7 @@ def code_words(code: object) -> str:
 
 def titled(language: Language, name: str, value: str) -> str:
     """Return a name with its value behind it, parted as the language parts them."""
-    return language.gettext("%(name)s: %(value)s", name=name, value=value)
+    return language.gettext("%(what)s: %(who)s", what=name, who=value)
 
 
 def words(language: Language, code: object) -> str:

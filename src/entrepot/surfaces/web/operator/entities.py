@@ -19,7 +19,7 @@ LIST: Final = Listing(
     "/operator/entities",
     (
         Column("entity", mark("Legal entity"), is_sortable=True),
-        Column("country", mark("Registered in"), Kind.COUNTRY, is_sortable=True, is_whole=True),
+        Column("country", mark("Registered in"), Kind.COUNTRY, is_sortable=True),
         Column("role", mark("Role"), Kind.WORDS, is_sortable=True, is_whole=True),
         Column("marketplace", mark("Store"), Kind.CODE, is_sortable=True),
         Column("from", mark("Valid from"), Kind.DAY, is_sortable=True),

@@ -258,7 +258,7 @@ def _spread(language: Language, value: object) -> str:
     """Return a value of a rule in one line."""
     if isinstance(value, list):
         inner = cast("list[object]", value)
-        are_numbers = all(one is None or (isinstance(one, int | float) and not isinstance(one, bool)) for one in inner)
+        are_numbers = all(one is None or _NUMBER.fullmatch(str(one)) for one in inner)
         return (" / " if are_numbers else language.gettext(", ")).join(_spread(language, one) for one in inner)
     if isinstance(value, dict):
         return ", ".join(f"{_worded(language, name)} {_spread(language, one)}" for name, one in cast("dict[str, object]", value).items())
