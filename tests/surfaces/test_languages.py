@@ -14,7 +14,22 @@ from entrepot.orders.model import QuoteExpiredError
 from entrepot.parties.account_safety import PasswordTooShortError
 from entrepot.surfaces.web.languages import CODES, choose_language, language
 from entrepot.surfaces.web.order_view import noted
-from entrepot.surfaces.web.words import account, country, declared, money, number, percent, place, remedy, span, state_words, told, window, words
+from entrepot.surfaces.web.words import (
+    account,
+    country,
+    declared,
+    money,
+    number,
+    percent,
+    place,
+    remedy,
+    short_title,
+    span,
+    state_words,
+    told,
+    window,
+    words,
+)
 from entrepot.warehouse.model import ImporterMissingError
 
 OTHERS = CODES[1:]
@@ -136,6 +151,7 @@ def test_a_language_says_codes_money_and_counts_its_own_way():
     assert words(german, "a_code_nobody_translated") == "A code nobody translated"
     assert [percent(one, Decimal("0.055")) for one in (english, german, chinese)] == ["5.5%", "5,5\xa0%", "5.5%"]
     assert [account(one, "duty.DE") for one in (english, german, chinese)] == ["Duty: Germany", "Zoll: Deutschland", "关税\uff1a德国"]
+    assert [short_title(one.gettext("FBA (fulfilled by the platform)")) for one in (english, german, chinese)] == ["FBA"] * 3
     assert [words(one, "kyc_approved_2") for one in (english, german, chinese)] == ["Check approved", "Prüfung genehmigt", "审核通过"]
     assert [words(one, "add_registration_GB_vat") for one in (english, german, chinese)] == [
         "Add registration: GB VAT number",

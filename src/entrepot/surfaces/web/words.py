@@ -27,6 +27,7 @@ _HOUR: Final = 60
 _WRITTEN: Final = "en"
 _BETWEEN: Final = re.compile(r", (?![^(]*\))")
 _PART: Final = re.compile(r"(?:(?P<what>[^:()]+): )?(?P<name>[^()]+?)(?: \((?P<when>[^)]*)\))?")
+_BRACKET: Final = re.compile(r" \(|\uff08")
 _TAG: Final = re.compile(r"[a-z]{2}-[A-Z][a-z]{3}")
 _SUBJECT_AT: Final = 3
 _ABBREVIATED: Final = 3
@@ -166,7 +167,7 @@ def state_words(language: Language, state: object) -> str:
 
 def short_title(title: str) -> str:
     """Return a model's title without what stands in brackets behind it, for tables."""
-    return title.partition(" (")[0]
+    return _BRACKET.split(title, maxsplit=1)[0]
 
 
 def tone(state: object) -> str:
