@@ -1,4 +1,5 @@
 // What a rendering shows (its texts) and what is wrong with its boxes: too wide, cut, figures that do not stand under each other.
+// A column that holds words or codes too is no column of figures: what stands in it stands as words do.
 () => {
   const shown = (element) => element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && element.getClientRects().length > 0;
   const clean = (text) => text.replace(/\s+/g, " ").trim();
@@ -26,6 +27,9 @@
     if (element.localName === "td" && /^[\s\u00a0]*[−+-]?[^\p{L}]{0,3}[\d.,\u00a0]+[^\p{L}\d]{0,2}$/u.test(element.textContent) && /\d/.test(element.textContent)) {
       const inner = getComputedStyle(element.querySelector("a, span") ?? element);
       const isCard = style.display !== "table-cell";
+      const column = [...element.closest("table").querySelectorAll(`tbody tr > :nth-child(${element.cellIndex + 1})`)];
+      const isMixed = column.some((one) => /\p{L}/u.test(one.textContent.replace(/[A-Z]{0,3}[$¥£€]/g, "")));
+      if (isMixed) continue;
       if (!isCard && !["end", "right"].includes(style.textAlign)) boxes.push(`figure not at the end: “${clean(element.textContent)}” in ${name(element.closest("table"))}`);
       if (!inner.fontVariantNumeric.includes("tabular-nums")) boxes.push(`figure not tabular in ${name(element.closest("table"))} ${name(element)}`);
     }

@@ -3,6 +3,7 @@
 import ast
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from tests.factories.phrases import CODE_AREA, TEMPLATES, error_files, is_translated, phrases, placeholders, remedies_of, translations
@@ -13,7 +14,22 @@ from entrepot.orders.model import QuoteExpiredError
 from entrepot.parties.account_safety import PasswordTooShortError
 from entrepot.surfaces.web.languages import CODES, choose_language, language
 from entrepot.surfaces.web.order_view import noted
-from entrepot.surfaces.web.words import country, declared, money, number, place, remedy, span, state_words, told, window, words
+from entrepot.surfaces.web.words import (
+    account,
+    country,
+    declared,
+    money,
+    number,
+    percent,
+    place,
+    remedy,
+    short_title,
+    span,
+    state_words,
+    told,
+    window,
+    words,
+)
 from entrepot.warehouse.model import ImporterMissingError
 
 OTHERS = CODES[1:]
@@ -133,6 +149,15 @@ def test_a_language_says_codes_money_and_counts_its_own_way():
     assert [one.ngettext("%(count)s row", "%(count)s rows", 1, count=1) for one in (english, german, chinese)] == ["1 row", "1 Zeile", "1 行"]
     assert german.gettext("Page %(number)s", number=3) == "Seite 3"
     assert words(german, "a_code_nobody_translated") == "A code nobody translated"
+    assert [percent(one, Decimal("0.055")) for one in (english, german, chinese)] == ["5.5%", "5,5\xa0%", "5.5%"]
+    assert [account(one, "duty.DE") for one in (english, german, chinese)] == ["Duty: Germany", "Zoll: Deutschland", "关税\uff1a德国"]
+    assert [short_title(one.gettext("FBA (fulfilled by the platform)")) for one in (english, german, chinese)] == ["FBA"] * 3
+    assert [words(one, "kyc_approved_2") for one in (english, german, chinese)] == ["Check approved", "Prüfung genehmigt", "审核通过"]
+    assert [words(one, "add_registration_GB_vat") for one in (english, german, chinese)] == [
+        "Add registration: GB VAT number",
+        "Nummer eintragen: GB USt-IdNr.",
+        "登记号码\uff1aGB 增值税号",
+    ]
 
 
 def test_spans_notes_and_declarations_have_no_code_in_them():

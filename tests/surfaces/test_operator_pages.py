@@ -394,5 +394,8 @@ def test_compliance_decides_a_check_with_a_reason(client, house):
 def test_rules_differ_between_days(client):
     sign_in(client, "operator")
     assert "Nothing changed" in client.get("/operator/rules/diff?from=2026-09-10&to=2026-09-10").text
-    assert client.get("/operator/rules/diff?from=2001-01-01&to=2026-09-10").text.count("<ins>") > 10
+    told = client.get("/operator/rules/diff?from=2001-01-01&to=2026-09-10").text
+    assert told.count("<ins>") > 10
+    assert "<del>" not in told
+    assert client.get("/operator/rules/diff?from=2026-09-10&to=2001-01-01").text.count("no longer in force") > 1
     assert client.get("/operator/rules/diff?from=yesterday").status_code == 422

@@ -60,13 +60,14 @@ NUMERIC: Final = frozenset({Kind.NUMBER, Kind.MONEY, Kind.PERCENT})
 
 
 class Column(Struct, frozen=True):
-    """A column: the first one names the row. `is_optional` columns are hidden until they are chosen."""
+    """A column: the first one names the row. `is_optional` columns are hidden until they are chosen, `is_whole` ones are not broken into lines."""
 
     key: str
     title: str
     kind: Kind = Kind.TEXT
     is_sortable: bool = False
     is_optional: bool = False
+    is_whole: bool = False
 
     @property
     def is_numeric(self) -> bool:

@@ -27,12 +27,18 @@ _HOUR: Final = 60
 _WRITTEN: Final = "en"
 _BETWEEN: Final = re.compile(r", (?![^(]*\))")
 _PART: Final = re.compile(r"(?:(?P<what>[^:()]+): )?(?P<name>[^()]+?)(?: \((?P<when>[^)]*)\))?")
+_BRACKET: Final = re.compile(r" \(|\uff08")
 _TAG: Final = re.compile(r"[a-z]{2}-[A-Z][a-z]{3}")
 _SUBJECT_AT: Final = 3
+_ABBREVIATED: Final = 3
+"""Codes of so few letters are abbreviations."""
 _DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日 EEE"}
 _SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日 EEE"}
 _LONG_DAY: Final = {"en": "d MMMM", "de": "d. MMMM", "zh_Hans": "M月d日"}
 _DATE: Final = {"en": "d MMM y", "de": "d. MMM y", "zh_Hans": "y年M月d日"}
+_PERCENT: Final = {"en": "#,##0.##%", "de": "#,##0.##\u00a0%", "zh_Hans": "#,##0.##%"}
+_DATE_END: Final = {"en": ", ", "de": ", ", "zh_Hans": " "}
+"""What stands between a date and its time."""
 _BRIEF_DATE: Final = {"en": "d MMM", "de": "d. MMM", "zh_Hans": "M月d日"}
 
 _TONES: Final[Mapping[str, str]] = {
@@ -48,7 +54,20 @@ _TONES: Final[Mapping[str, str]] = {
 }
 
 _STATE_WORDS: Final[Mapping[str, str]] = {"hit": mark("Kept"), "miss": mark("Missed"), "post": mark("Posted")}
-_CODE_WORDS: Final[Mapping[str, str]] = {"free": mark("Free circulation"), "eori": mark("EORI"), "vat": mark("VAT number")}
+_CODE_WORDS: Final[Mapping[str, str]] = {
+    "free": mark("Free circulation"),
+    "eori": mark("EORI"),
+    "vat": mark("VAT number"),
+    "sales_tax": mark("Sales tax"),
+    "dvd": mark("DVD"),
+    "collect": mark("Collection"),
+    "warn_ship_by": mark("Remind of the ship-by time"),
+    "kyc_submitted": mark("Check submitted"),
+    "kyc_approved": mark("Check approved"),
+    "kyc_rejected": mark("Check rejected"),
+}
+_NAMING: Final = frozenset({"open_model", "add_registration", "add_bank_account"})
+"""Commands whose codes name their subject behind them."""
 
 ORDER_WAY: Final = (
     (OrderState.AWAITING_PAYMENT, mark("Placed")),
@@ -76,7 +95,7 @@ _ACCOUNTS: Final[Mapping[str, str]] = {
 _ACCOUNT_FAMILIES: Final[Mapping[str, str]] = {
     "fee": mark("Fee"),
     "fee_tax": mark("Tax on fees"),
-    "tax": mark("Sales tax"),
+    "tax": mark("Tax on sales"),
     "duty": mark("Duty"),
     "import_tax": mark("Import tax"),
     "cbec_tax": mark("Retail import tax"),
@@ -103,17 +122,30 @@ def plain_words(code: object) -> str:
     return text[:1].upper() + text[1:]
 
 
+def code_words(code: object) -> str:
+    """Return a code as marked English words, by its own where it has some."""
+    return _CODE_WORDS.get(str(code), plain_words(code))
+
+
+def titled(language: Language, name: str, value: str) -> str:
+    """Return a name with its value behind it, parted as the language parts them."""
+    return language.gettext("%(what)s: %(who)s", what=name, who=value)
+
+
 def words(language: Language, code: object) -> str:
     """Return a code as words; one that names its subject too, such as `open_model_GB_fba`, by what is known of it."""
-    text = _CODE_WORDS.get(str(code), plain_words(code))
+    text = code_words(code)
     said = language.gettext(text)
     parts = str(code).split("_")
-    if said != text or len(parts) < _SUBJECT_AT or language.code == _WRITTEN:
+    if said != text or len(parts) < _SUBJECT_AT:
         return said
     for end in range(len(parts) - 1, 0, -1):
-        head = plain_words("_".join(parts[:end]))
-        if language.gettext(head) != head:
-            return f"{language.gettext(head)}: {_subject(language, parts[end:])}"
+        code_before, rest = "_".join(parts[:end]), parts[end:]
+        head = code_words(code_before)
+        if code_before in _NAMING or code_before in _CODE_WORDS or (language.code != _WRITTEN and language.gettext(head) != head):
+            return (
+                language.gettext(head) if all(part.isdigit() for part in rest) else titled(language, language.gettext(head), _subject(language, rest))
+            )
     return said
 
 
@@ -121,8 +153,10 @@ def _subject(language: Language, parts: Sequence[str]) -> str:
     """Return what a code names behind its head: a store's code as it is, then a model by its whole name where the catalogues have one."""
     shown = [part for part in parts if not part.islower()]
     code = "_".join(part for part in parts if part.islower())
-    whole = language.gettext(plain_words(code)) if code else ""
-    rest = [whole] if whole != plain_words(code) else [language.gettext(plain_words(part)) for part in code.split("_")]
+    whole = language.gettext(code_words(code)) if code else ""
+    if whole == plain_words(code) and len(code) <= _ABBREVIATED:
+        whole = code.upper()
+    rest = [whole] if whole != plain_words(code) or language.code == _WRITTEN else [language.gettext(code_words(part)) for part in code.split("_")]
     return " ".join(filter(None, (*shown, *rest)))
 
 
@@ -133,7 +167,7 @@ def state_words(language: Language, state: object) -> str:
 
 def short_title(title: str) -> str:
     """Return a model's title without what stands in brackets behind it, for tables."""
-    return title.partition(" (")[0]
+    return _BRACKET.split(title, maxsplit=1)[0]
 
 
 def tone(state: object) -> str:
@@ -166,7 +200,7 @@ def number(language: Language, count: int) -> str:
 
 def percent(language: Language, rate: Decimal | None) -> str:
     """Return a rate as per cent, or a dash."""
-    return _NOTHING if rate is None else format_percent(rate, format="#,##0.##%", locale=language.locale)
+    return _NOTHING if rate is None else format_percent(rate, format=_PERCENT[language.code], locale=language.locale)
 
 
 def day(language: Language, on: date | None) -> str:
@@ -201,14 +235,14 @@ def when(language: Language, at: datetime | None) -> Markup:
     if at is None:
         return Markup("&ndash;")
     utc = at.astimezone(UTC)
-    shown = format_date(utc.date(), _DATE[language.code], locale=language.locale) + f", {utc:%H:%M}"
+    shown = format_date(utc.date(), _DATE[language.code], locale=language.locale) + f"{_DATE_END[language.code]}{utc:%H:%M}"
     return Markup('<time datetime="{}" title="{} UTC" data-local>{}</time>').format(utc.isoformat(timespec="seconds"), shown, shown)
 
 
 def when_brief(language: Language, at: datetime) -> Markup:
     """Return an instant without its year, for feeds."""
     utc = at.astimezone(UTC)
-    shown = format_date(utc.date(), _BRIEF_DATE[language.code], locale=language.locale) + f", {utc:%H:%M}"
+    shown = format_date(utc.date(), _BRIEF_DATE[language.code], locale=language.locale) + f"{_DATE_END[language.code]}{utc:%H:%M}"
     return Markup('<time datetime="{}" title="{} UTC" data-local="brief">{}</time>').format(
         utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S}", shown
     )
@@ -225,7 +259,7 @@ def account(language: Language, code: str) -> str:
     if not rest:
         return language.gettext(_ACCOUNTS.get(code, plain_words(code)))
     name = language.gettext(_ACCOUNT_FAMILIES.get(family, plain_words(family)))
-    return f"{name}: {country(language, rest) if len(rest) == 2 else words(language, rest)}"
+    return titled(language, name, country(language, rest) if len(rest) == 2 else words(language, rest))
 
 
 def place(language: Language, code: str) -> str:

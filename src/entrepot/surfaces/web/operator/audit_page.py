@@ -1,6 +1,5 @@
 """The audit log: who did what to which record, and why."""
 
-import re
 import uuid
 from typing import Final
 
@@ -12,21 +11,21 @@ from entrepot.base.audit_list import list_acts, list_commands
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep
-from entrepot.surfaces.web.languages import Language, mark
+from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, UnknownListFieldError, View, answer_listing
 from entrepot.surfaces.web.operator.rows import Texts
+from entrepot.surfaces.web.order_view import noted
 from entrepot.surfaces.web.words import words
 
-_CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
 LIST: Final = Listing(
     "audit",
     "/operator/audit",
     (
         Column("at", mark("When"), Kind.TIME),
-        Column("command", mark("What"), Kind.WORDS),
+        Column("command", mark("What"), Kind.WORDS, is_whole=True),
         Column("actor", mark("Who")),
-        Column("role", mark("As"), Kind.WORDS),
-        Column("merchant", mark("Merchant")),
+        Column("role", mark("As"), Kind.WORDS, is_whole=True),
+        Column("merchant", mark("Merchant"), is_whole=True),
         Column("record", mark("Record"), Kind.CODE),
         Column("note", mark("Why")),
         Column("request", mark("Request"), Kind.CODE, is_optional=True),
@@ -69,7 +68,7 @@ async def show_audit(request: WebRequest, house: HouseDep, visitor: VisitorDep) 
                     "role": Cell(one.actor_role),
                     "merchant": Cell(names.get(one.merchant_id, "")),
                     "record": Cell(one.subject_id.hex[-8:], href=f"/search?q={one.subject_id}"),
-                    "note": Cell(_reason(visitor.language, one.note) or None),
+                    "note": Cell(noted(visitor.language, one.note) or None),
                     "request": Cell(one.request_id or None),
                 },
             )
@@ -88,9 +87,3 @@ def _as_id(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         raise UnknownListFieldError("record", text, "Paste the whole id of a record.") from None
-
-
-def _reason(language: Language, note: str) -> str:
-    """Return why something was done: a code that stands before a note in words."""
-    code, colon, rest = note.partition(":")
-    return f"{words(language, code)}{colon}{rest}" if _CODE.fullmatch(code) else note

@@ -15,7 +15,7 @@ from entrepot.surfaces.web.render import page
 
 
 class UnknownPersonError(UnknownReferenceError):
-    """No buyer has this id; open it from an order."""
+    """No buyer has this id."""
 
 
 @get("/operator/buyers/{person_id:uuid}", opt=open_to(HOUSE))

@@ -17,7 +17,7 @@ from entrepot.surfaces.web.house import HouseDep, business_now
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.listing import Ask, Cell, Column, Filter, Found, Kind, Listing, Row, View, answer_listing
 from entrepot.surfaces.web.operator.rows import Texts
-from entrepot.surfaces.web.words import plain_words
+from entrepot.surfaces.web.words import code_words
 
 LIST: Final = Listing(
     "due",
@@ -30,7 +30,7 @@ LIST: Final = Listing(
         Column("failure", mark("Why it failed last")),
     ),
     (
-        Filter("step", mark("Any step"), tuple((code, plain_words(code)) for code in STEPS)),
+        Filter("step", mark("Any step"), tuple((code, code_words(code)) for code in STEPS)),
         Filter("failed", mark("Tried before or not"), (("yes", mark("Tried before")),)),
     ),
     (View("failed", mark("Tried before"), {"failed": "yes"}),),

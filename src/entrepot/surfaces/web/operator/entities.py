@@ -20,9 +20,9 @@ LIST: Final = Listing(
     (
         Column("entity", mark("Legal entity"), is_sortable=True),
         Column("country", mark("Registered in"), Kind.COUNTRY, is_sortable=True),
-        Column("role", mark("Role"), Kind.WORDS, is_sortable=True),
+        Column("role", mark("Role"), Kind.WORDS, is_sortable=True, is_whole=True),
         Column("marketplace", mark("Store"), Kind.CODE, is_sortable=True),
-        Column("from", mark("From"), Kind.DAY, is_sortable=True),
+        Column("from", mark("Valid from"), Kind.DAY, is_sortable=True),
         Column("to", mark("Before"), Kind.DAY, is_sortable=True),
         Column("holds", mark("Holds today"), is_sortable=True),
         Column("source", mark("Source"), is_optional=True),

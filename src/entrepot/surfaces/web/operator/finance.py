@@ -42,9 +42,9 @@ STATEMENTS: Final = Listing(
     (
         Column("merchant", mark("Merchant"), is_sortable=True),
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
-        Column("from", mark("From"), Kind.DAY, is_sortable=True),
+        Column("from", mark("Period from"), Kind.DAY, is_sortable=True),
         Column("to", mark("Before"), Kind.DAY, is_sortable=True),
-        Column("opening", mark("Opening"), Kind.MONEY, is_sortable=True),
+        Column("opening", mark("Opening balance"), Kind.MONEY, is_sortable=True),
         Column("closing", mark("Closing balance"), Kind.MONEY, is_sortable=True),
         Column("paid", mark("Paid out"), Kind.MONEY, is_sortable=True),
     ),
@@ -75,7 +75,7 @@ PAYOUTS: Final = Listing(
     sort="-changed",
 )
 PAYOUT_TEXTS: Final = Texts(
-    "payouts",
+    "finance",
     mark("Payouts"),
     mark("What the bank was asked to pay to merchants"),
     mark("Nothing was paid out yet"),
@@ -90,7 +90,7 @@ INVOICES: Final = Listing(
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
         Column("issuer", mark("Issuer"), is_sortable=True),
         Column("recipient", mark("Recipient"), is_sortable=True),
-        Column("country", mark("Country"), Kind.COUNTRY),
+        Column("country", mark("Country"), Kind.COUNTRY, is_optional=True),
         Column("issued", mark("Issued"), Kind.TIME, is_sortable=True),
         Column("tax", mark("Tax"), Kind.MONEY, is_sortable=True),
         Column("gross", mark("Gross"), Kind.MONEY, is_sortable=True),
@@ -99,7 +99,7 @@ INVOICES: Final = Listing(
     sort="-issued",
 )
 INVOICE_TEXTS: Final = Texts(
-    "invoices",
+    "finance",
     mark("Invoices"),
     mark("Every invoice with its number, gapless per issuer and series"),
     mark("No invoice yet"),
@@ -108,7 +108,7 @@ INVOICE_TEXTS: Final = Texts(
 
 
 class NoSuchStatementError(UnknownReferenceError):
-    """No statement has this id; open it from the list of statements."""
+    """No statement has this id."""
 
 
 @get("/operator/finance", opt=open_to(BOOKKEEPERS))
@@ -191,7 +191,8 @@ async def show_statement(house: HouseDep, visitor: VisitorDep, merchant_id: From
             raise NoSuchStatementError("statement_id", str(statement_id), "Open it from the list of statements.")
         lines = await read_statement_lines(conn, merchant_id, statement_id)
         merchants = await read_merchants(conn, [merchant_id])
-    return page("operator/statement.html", visitor, {"one": one, "lines": lines, "merchant": merchants[merchant_id]})
+    values: dict[str, object] = {"one": one, "last_on": one.period_to - timedelta(days=1), "lines": lines, "merchant": merchants[merchant_id]}
+    return page("operator/statement.html", visitor, values)
 
 
 @get("/operator/payouts", opt=open_to(BOOKKEEPERS))

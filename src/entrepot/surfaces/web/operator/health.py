@@ -13,7 +13,7 @@ from entrepot.surfaces.web.access import HOUSE, VisitorDep, open_to
 from entrepot.surfaces.web.house import HouseDep
 from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import span
+from entrepot.surfaces.web.words import number, span, when
 
 SLOW_MS: Final = 250
 """From how many milliseconds on an answer of the database is called slow."""
@@ -41,9 +41,15 @@ async def show_health(house: HouseDep, visitor: VisitorDep) -> Response[str]:
         due = await count_due(conn)
         earliest = await next_due_at(conn)
     now = stored or RealClock().now()
+    failures = sum(one[2] for one in due)
+    _ = visitor.language.gettext
     signs = [
-        Sign(mark("Database"), *_judged(elapsed_ms >= SLOW_MS, mark("Slow"), mark("Answers")), f"{elapsed_ms} ms"),
-        Sign(mark("Business clock"), *_judged(stored is None, mark("Never set"), mark("Set")), ""),
+        Sign(
+            mark("Database"),
+            *_judged(elapsed_ms >= SLOW_MS, mark("Slow"), mark("Answers")),
+            _("%(count)s ms", count=number(visitor.language, elapsed_ms)),
+        ),
+        Sign(mark("Business clock"), *_judged(stored is None, mark("Never set"), mark("Set")), when(visitor.language, stored) if stored else ""),
         Sign(
             mark("Due work"),
             *_judged(_behind_s(earliest, now) > BEHIND_S, mark("Behind"), mark("On time")),
@@ -52,8 +58,8 @@ async def show_health(house: HouseDep, visitor: VisitorDep) -> Response[str]:
         ),
         Sign(
             mark("Failed work"),
-            *_judged(any(failed for _, _, failed in due), mark("To look at"), mark("None")),
-            str(sum(failed for _, _, failed in due)),
+            *_judged(failures, mark("To look at"), mark("No failures")),
+            number(visitor.language, failures) if failures else "",
             "/operator/due?view=failed",
         ),
     ]

@@ -26,7 +26,7 @@ from entrepot.surfaces.web.listing import Cell, Column, Filter, Kind, Listing, R
 from entrepot.surfaces.web.operator.rows import Texts, answer_rows
 from entrepot.surfaces.web.order_view import Moment
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import plain_words, words
+from entrepot.surfaces.web.words import plain_words, short_title, words
 
 _LONGEST: Final = 500
 LIST: Final = Listing(
@@ -38,7 +38,7 @@ LIST: Final = Listing(
         Column("status", mark("State"), Kind.STATE, is_sortable=True),
         Column("country", mark("Country"), Kind.COUNTRY, is_sortable=True),
         Column("currency", mark("Paid in"), Kind.CODE, is_sortable=True),
-        Column("since", mark("Since"), Kind.TIME, is_sortable=True),
+        Column("since", mark("Joined"), Kind.TIME, is_sortable=True),
         Column("waiting", mark("Checks waiting"), Kind.NUMBER, is_sortable=True),
         Column("approved", mark("Checks approved"), Kind.NUMBER, is_sortable=True),
     ),
@@ -119,13 +119,16 @@ async def _merchant_page(
         models = sorted(await read_opened_models(conn, [merchant_id]))
         states = await house.tallies.read(f"states {merchant_id}", lambda: count_states(conn, merchant_id))
         acts = await read_acts(conn, merchant_id, [merchant_id, *(case.case_id for case in cases)])
+    sold_by: dict[str, list[str]] = {}
+    for _, market, model in models:
+        sold_by.setdefault(market, []).append(short_title(visitor.language.gettext(house.registry.plan(model).model.title)))
     first: MultiDict[str] | None = None
     values: dict[str, object] = {
         "merchant": merchant,
         "cases": cases,
         "gates": {case.gate: gate_name(visitor.language, case.gate) for case in cases},
         "registrations": registrations,
-        "models": [(market, visitor.language.gettext(house.registry.plan(model).model.title)) for _, market, model in models],
+        "models": sold_by,
         "order_count": sum(states.values()),
         "moments": [Moment(at, words(visitor.language, command), actor, note, "act") for at, command, _, actor, note in acts],
         "decision_forms": {

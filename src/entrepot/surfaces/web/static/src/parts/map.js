@@ -46,7 +46,13 @@ function frameOf(points) {
 }
 
 // A label stands on the side away from the nearest other point, so that two places close to each other are both read.
-function sideOf(point, points) {
+function sideOf(point, points, frame, width) {
+  const side = awayFrom(point, points);
+  const room = ((point.at[0] - frame[0][0]) / (frame[1][0] - frame[0][0])) * width;
+  return side === "left" && room < LABEL ? "right" : side === "right" && width - room < LABEL ? "left" : side;
+}
+
+function awayFrom(point, points) {
   const away = (one) => [one.at[0] - point.at[0], one.at[1] - point.at[1]];
   const near = points.filter((one) => one !== point).map(away).sort((a, b) => Math.hypot(...a) - Math.hypot(...b))[0];
   if (!near) return "right";
@@ -57,10 +63,13 @@ function sideOf(point, points) {
 // On a phone the names of many places would cover each other and leave the map; the table below names them.
 const CROWD = 12;
 const NARROW = 640;
+// About how many points a name takes: where less is left to the edge, it stands on the other side.
+const LABEL = 110;
 
 function optionOf(figure, ink, width) {
   const points = pointsOf(figure);
   const all = [...points.values()];
+  const frame = frameOf(all);
   const arcs = [...figure.querySelectorAll("[data-arc-from]")].map(({ dataset }) => ({
     coords: [points.get(dataset.arcFrom).at, points.get(dataset.arcTo).at],
     lineStyle: { color: { open: ink.soft, late: ink.warning }[dataset.arcState] ?? ink.brand, width: Number(dataset.arcWidth ?? (dataset.arcState === "now" ? 3 : 2)), type: dataset.arcState === "open" ? "dashed" : "solid", curveness: 0.2, opacity: 1 },
@@ -68,7 +77,7 @@ function optionOf(figure, ink, width) {
   const fill = { place: ink.brand, parcel: ink.warning, held: ink.warning, door: ink.ink };
   return {
     tooltip: { renderMode: "richText", backgroundColor: ink.paper, borderColor: ink.line, textStyle: { color: ink.ink, fontSize: 12 } },
-    geo: { map: "world", boundingCoords: frameOf(all), silent: true, itemStyle: { areaColor: ink.land, borderColor: ink.paper, borderWidth: 0.6 }, left: 0, right: 0, top: 0, bottom: 0, roam: false },
+    geo: { map: "world", boundingCoords: frame, silent: true, itemStyle: { areaColor: ink.land, borderColor: ink.paper, borderWidth: 0.6 }, left: 0, right: 0, top: 0, bottom: 0, roam: false },
     series: [
       { type: "lines", coordinateSystem: "geo", silent: true, data: arcs },
       {
@@ -78,7 +87,7 @@ function optionOf(figure, ink, width) {
         label: { show: width >= NARROW || all.length <= CROWD, position: "right", formatter: "{b}", color: ink.ink, fontFamily: ink.font, fontSize: 12, lineHeight: 15, width: Math.max(160, width * 0.3), overflow: "break", textBorderColor: ink.paper, textBorderWidth: 3 },
         labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
         tooltip: { formatter: ({ name, data }) => (data.figure ? `${name}: ${data.figure}` : name) },
-        data: all.map((one) => ({ name: one.label, label: { position: sideOf(one, all) }, value: one.at, figure: one.figure, size: one.size, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
+        data: all.map((one) => ({ name: one.label, label: { position: sideOf(one, all, frame, width) }, value: one.at, figure: one.figure, size: one.size, symbol: one.kind === "parcel" ? "diamond" : "circle", itemStyle: { color: fill[one.kind] ?? ink.brand, borderColor: ink.paper, borderWidth: 2 } })),
       },
     ],
   };
