@@ -18,9 +18,10 @@ class ItemName(Struct, frozen=True):
 
 
 TITLE: Final = "title"
+_WRITTEN: Final = "en"
 _TITLE: Final = """
     left join lateral (
-        select x.title from product_text x where x.product_id = i.product_id order by x.language <> 'en', x.language limit 1) t on true
+        select x.title from product_text x where x.product_id = i.product_id order by x.language <> %(language)s, x.language <> 'en', x.language limit 1) t on true
 """
 
 
@@ -35,20 +36,20 @@ async def order_items(conn: Conn, merchant_id: uuid.UUID, text: str, sort_key: s
         from stock_item i {_TITLE if needs_title else ""} where i.merchant_id = %(merchant)s
         order by {"lower(coalesce(t.title, i.sku)), " if by_title else ""}i.sku
         """,
-        {"merchant": merchant_id, "text": text},
+        {"merchant": merchant_id, "text": text, "language": _WRITTEN},
     )
     return [(row[0], bool(row[1])) for row in rows]
 
 
-async def name_items(conn: Conn, merchant_id: uuid.UUID, stock_item_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, ItemName]:
-    """Return SKU and English title (or the first there is, or the SKU) of these stock items."""
+async def name_items(conn: Conn, merchant_id: uuid.UUID, stock_item_ids: Sequence[uuid.UUID], language: str = _WRITTEN) -> dict[uuid.UUID, ItemName]:
+    """Return SKU and title of these stock items: in a language, else in English, else the first there is, or the SKU."""
     rows = await fetch(
         conn,
         f"""
         select i.stock_item_id, i.sku, coalesce(t.title, i.sku) from stock_item i {_TITLE}
         where i.merchant_id = %(merchant)s and i.stock_item_id = any(%(items)s::uuid[])
         """,
-        {"merchant": merchant_id, "items": list(stock_item_ids)},
+        {"merchant": merchant_id, "items": list(stock_item_ids), "language": language},
     )
     return {row[0]: ItemName(*row) for row in rows}
 

@@ -40,6 +40,11 @@ class Language(Struct, frozen=True, eq=False):
         return self.code.replace("_", "-")
 
     @property
+    def subtag(self) -> str:
+        """The language without its script, as texts of products are kept, such as `zh`."""
+        return self.code.partition("_")[0]
+
+    @property
     def name(self) -> str:
         """What the language calls itself."""
         return _NAMES[self.code]

@@ -12,6 +12,7 @@ from entrepot.base.audit import Fact, read_acts, read_facts
 from entrepot.base.sql import Conn
 from entrepot.books.money.read import EntryRow, read_order_entries
 from entrepot.books.stock.read import MoveRow, read_moves
+from entrepot.catalogue.item_list import name_items
 from entrepot.catalogue.store import find_offers
 from entrepot.customs.model import DeclarationKind
 from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders
@@ -153,6 +154,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
     subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
     acts = await read_acts(conn, order.merchant_id, subjects)
     entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
+    names = await name_items(conn, order.merchant_id, sorted({one.line.stock_item_id for one in seen.lines}), language.subtag)
     act_moments = [
         Moment(at, words(language, command), _who(language, kind, actor), noted(language, note), "act") for at, command, kind, actor, note in acts
     ]
@@ -161,7 +163,14 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
         seen.merchant_name,
         seen.merchant_code,
         tuple(
-            ShownLine(one.line, one.title, one.model_title, one.progress, taxes.get(one.line.line_no), decisions.get(one.line.line_no))
+            ShownLine(
+                one.line,
+                names[one.line.stock_item_id].title if one.line.stock_item_id in names else one.title,
+                one.model_title,
+                one.progress,
+                taxes.get(one.line.line_no),
+                decisions.get(one.line.line_no),
+            )
             for one in seen.lines
         ),
         seen.payment,
