@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.money import decimals_of, major
+from entrepot.freight.cards import read_carriers
 from entrepot.orders.model import OrderState
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.warehouse.model import bin_of
@@ -48,7 +49,12 @@ _TONES: Final[Mapping[str, str]] = {
 }
 
 _STATE_WORDS: Final[Mapping[str, str]] = {"hit": mark("Kept"), "miss": mark("Missed"), "post": mark("Posted")}
-_CODE_WORDS: Final[Mapping[str, str]] = {"free": mark("Free circulation"), "eori": mark("EORI"), "vat": mark("VAT number")}
+_CODE_WORDS: Final[Mapping[str, str]] = {
+    "free": mark("Free circulation"),
+    "eori": mark("EORI"),
+    "vat": mark("VAT number"),
+    "cbec_withheld": mark("CBEC, withheld"),
+}
 
 ORDER_WAY: Final = (
     (OrderState.AWAITING_PAYMENT, mark("Placed")),
@@ -220,7 +226,7 @@ def account(language: Language, code: str) -> str:
     if not rest:
         return language.gettext(_ACCOUNTS.get(code, plain_words(code)))
     name = language.gettext(_ACCOUNT_FAMILIES.get(family, plain_words(family)))
-    return f"{name}: {country(language, rest) if len(rest) == 2 else words(language, rest)}"
+    return language.gettext("%(what)s: %(who)s", what=name, who=country(language, rest) if len(rest) == 2 else words(language, rest))
 
 
 def place(language: Language, code: str) -> str:
@@ -315,6 +321,17 @@ def _declared_part(language: Language, text: str) -> str:
         occasion = "; ".join(language.gettext(plain_words(one)) for one in when_said.split(", "))
         said = language.gettext("%(name)s (%(when)s)", name=said, when=occasion)
     return language.gettext("%(what)s: %(who)s", what=language.gettext(plain_words(what)), who=said) if what is not None else said
+
+
+def carrier_name(carrier_code: str) -> str:
+    """Return what people call a carrier: its name up to the first comma, or its code where it has no card."""
+    card = read_carriers().get(carrier_code)
+    return card.name.partition(",")[0] if card is not None else carrier_code
+
+
+def breakable(code: str) -> Markup:
+    """Return a long code that may go on in the next line behind its dots and underscores, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", code))
 
 
 def short_id(value: uuid.UUID) -> str:
