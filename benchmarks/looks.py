@@ -88,6 +88,8 @@ def own_words(url: str) -> frozenset[str]:
         "select display_name from staff",
         "select text from message",
         "select electronic_label from offer where electronic_label is not null",
+        "select note from order_hold",
+        "select reason from money_correction",
     )
     with psycopg.connect(url) as conn:
         return frozenset(str(row[0]).strip() for query in queries for row in conn.execute(query.encode()) if row[0])
