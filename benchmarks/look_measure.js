@@ -24,7 +24,7 @@
     if (["a", "button"].includes(element.localName) && style.whiteSpace === "nowrap" && element.scrollWidth > element.clientWidth + 1 && style.display !== "inline") {
       boxes.push(`overflowing button: ${name(element)} “${clean(element.textContent).slice(0, 40)}”`);
     }
-    if (element.localName === "td" && /^[\s\u00a0]*[−+-]?[^\p{L}]{0,3}[\d.,\u00a0]+[^\p{L}\d]{0,2}$/u.test(element.textContent) && /\d/.test(element.textContent)) {
+    if (element.localName === "td" && !element.querySelector("code") && /^[\s\u00a0]*[−+-]?[^\p{L}]{0,3}[\d.,\u00a0]+[^\p{L}\d]{0,2}$/u.test(element.textContent) && /\d/.test(element.textContent)) {
       const inner = getComputedStyle(element.querySelector("a, span") ?? element);
       const isCard = style.display !== "table-cell";
       const column = [...element.closest("table").querySelectorAll(`tbody tr > :nth-child(${element.cellIndex + 1})`)];

@@ -63,6 +63,8 @@ _PARCEL: Final = f"""select p.merchant_id, p.parcel_id from parcel p join consig
     where c.place_code = {_LUTON} and p.state = 'delivered' order by p.labelled_at desc, p.parcel_id limit 1"""
 _WORK: Final = f"""select merchant_id, fulfilment_order_id as work_id from fulfilment_order
     where place_code = {_LUTON} and state = '{{}}' and not is_held order by queued_at desc, fulfilment_order_id limit 1"""
+_TO_PACK: Final = f"""select merchant_id, fulfilment_order_id as work_id from fulfilment_order f where place_code = {_LUTON} and state = 'picked'
+    and {{}} exists (select from scan s where s.kind = 'pack' and s.subject_id = f.fulfilment_order_id) limit 1"""
 _TO_SHIP: Final = f"""select merchant_id, consignment_id, order_id from consignment
     where merchant_id = {_AUDIO} and doer = 'merchant' and state = '{{}}' order by planned_at desc, consignment_id limit 1"""
 _FEE: Final = (
@@ -74,6 +76,8 @@ _PRODUCT: Final = """select o.marketplace_code as store, i.product_id from offer
 _CHECKOUT: Final = (
     "select checkout_id from checkout where person_id = (select person_id from staff where login = 'buyer-gb') order by placed_at desc limit 1"
 )
+
+_MANY: Final = "select checkout_id from customer_order group by checkout_id order by count(*) desc, max(placed_at) desc, checkout_id limit 1"
 
 LOOKS: Final = (
     # the door
@@ -218,12 +222,17 @@ LOOKS: Final = (
     Look("floor-stow", "warehouse", "/floor/stow"),
     Look("floor-pick", "warehouse", "/floor/pick"),
     Look("floor-pick-one", "warehouse", "/floor/pick", sent=("/floor/pick", {"do": "next", "device": "looks", "sequence": "2"})),
-    Look("floor-pick-gone", "warehouse", "/floor/pick/{merchant_id}/{work_id}", _WORK.format("queued")),
+    Look("floor-pick-first", "warehouse", "/floor/pick/{merchant_id}/{work_id}", _WORK.format("queued")),
+    Look("floor-pick-gone", "warehouse", "/floor/pick/{merchant_id}/{work_id}", _WORK.format("handed_over")),
     Look("floor-pack", "warehouse", "/floor/pack"),
-    Look("floor-pack-one", "warehouse", "/floor/pack/{merchant_id}/{work_id}", _WORK.format("queued")),
+    Look("floor-pack-one", "warehouse", "/floor/pack/{merchant_id}/{work_id}", _TO_PACK.format("not")),
+    Look("floor-pack-carton", "warehouse", "/floor/pack/{merchant_id}/{work_id}", _TO_PACK.format("")),
+    Look("floor-pack-done", "warehouse", "/floor/pack/{merchant_id}/{work_id}", _WORK.format("packed")),
+    Look("floor-pack-refused", "warehouse", "/floor/pack/{merchant_id}/{work_id}", _WORK.format("queued")),
     Look("floor-papers", "warehouse", "/floor/papers/{merchant_id}/{parcel_id}", _PARCEL),
     Look("floor-hand-over", "warehouse", "/floor/hand-over"),
     Look("floor-hand-over-lane", "warehouse", "/floor/hand-over/{carrier}", given={"carrier": "ENTREPOT-LINE"}),
+    Look("floor-hand-over-empty", "warehouse", "/floor/hand-over/{carrier}", given={"carrier": "DEMO-POST"}),
     Look(
         "floor-manifest",
         "warehouse",
@@ -263,7 +272,7 @@ LOOKS: Final = (
     ),
     Look("posting-unknown", "operator", "/posting/{merchant_id}/{posting_id}", given={"merchant_id": NOTHING, "posting_id": NOTHING}, status=404),
     Look("search-nothing", "operator", "/search", query="q=E9999"),
-    Look("search-many", "operator", "/search", query="q=demo"),
+    Look("search-many", "operator", "/search", _MANY, query="q={checkout_id}"),
     Look("audit", "operator", "/operator/audit"),
     Look("audit-none", "operator", "/operator/audit", query=f"record={NOTHING}"),
     Look(

@@ -92,6 +92,8 @@ def own_words(url: str) -> frozenset[str]:
         "select reason from money_correction",
         "select note from order_hold",
         "select electronic_label from offer where electronic_label is not null",
+        "select note from order_hold",
+        "select reason from money_correction",
     )
     with psycopg.connect(url) as conn:
         return frozenset(str(row[0]).strip() for query in queries for row in conn.execute(query.encode()) if row[0])

@@ -9,7 +9,7 @@ import sys
 from datetime import timedelta
 
 import psycopg
-from tests.factories.house import BUYER, KEYRING, STAFF
+from tests.factories.house import BUYER, KEYRING, STAFF, find_offer, request
 from tests.factories.shown_house import SALES, deliver, run_steps, sell, work
 
 from entrepot.aftersales.model import AuthorRole
@@ -20,8 +20,11 @@ from entrepot.books.money.model import Entry
 from entrepot.books.money.read import read_posting
 from entrepot.catalogue.model import stock_item_id_of
 from entrepot.flows.correct_posting import Proposal, propose_correction
+from entrepot.flows.floor_steps import finish_picks, start_picks
+from entrepot.flows.fulfil import pick_and_pack
 from entrepot.flows.inbound import announce
 from entrepot.flows.order_hold import HoldOrder, hold_order
+from entrepot.flows.order_to_cash import place_orders
 from entrepot.flows.return_goods import ReturnWish, ask_returns, send_back
 from entrepot.flows.talk import Say, say
 from entrepot.operations.registry import REGISTRY
@@ -29,6 +32,11 @@ from entrepot.orders.hold import HoldReason
 from entrepot.parties.model import merchant_id_of
 from entrepot.settlement.invoices import number_invoices
 from entrepot.warehouse.inbound import InboundBox, InboundKind, NewInboundLine, NewPlan
+from entrepot.warehouse.model import WorkState
+from entrepot.warehouse.pick import PickReport
+from entrepot.warehouse.readers import read_line_records, read_queue
+from entrepot.warehouse.scan import record_scans
+from entrepot.warehouse.scanning import Scan, ScanKey, ScanKind
 from entrepot.world.ground import STARTS_AT, lay_ground
 from entrepot.world.live import live_world, outside_of
 
@@ -54,6 +62,7 @@ async def fill_lived(url):
         (told,) = await ask_returns(conn, outside, [ReturnWish(*back, ((1, 1),), "changed_mind", "looks")], BUYER, now + timedelta(days=2))
         await send_back(conn, outside, [(back[0], rma_id) for rma_id in told.rma_ids], BUYER, now + timedelta(days=2, hours=1))
         await number_invoices(conn, now + timedelta(days=2))
+        await fill_bench(conn, outside, now + timedelta(days=2))
         fresh = await sell(conn, outside, now + timedelta(days=2, hours=2))
         await run_steps(conn, outside, now + timedelta(days=2, hours=2))
         teapot = fresh[[sale[1] for sale in SALES].index("MOOR-TEAPOT")]
@@ -64,6 +73,32 @@ async def fill_lived(url):
         )
         await propose(conn, now + timedelta(days=2, hours=3))
         await advance_business_now(conn, now + timedelta(days=2, hours=4))
+
+
+async def fill_bench(conn, outside, at):
+    """Bring orders to the packing table: one untouched, one that only wants its carton, the others packed and on their lane."""
+    await sell(conn, outside, at)
+    await buy_from_two(conn, outside, at)
+    await run_steps(conn, outside, at)
+    waiting = await read_queue(conn, PLACE, WorkState.QUEUED, 100)
+    bench, rest = [one.order for one in waiting[:2]], waiting[2:]
+    await start_picks(conn, outside, bench, STAFF, at)
+    await finish_picks(conn, outside, [PickReport(one) for one in bench], STAFF, at)
+    scans = [
+        Scan(ScanKey(PLACE, "looks-bench", number), ScanKind.PACK, at, one.order.merchant_id, one.order.fulfilment_order_id, told)
+        for number, one in enumerate(await read_line_records(conn, bench[1:]), start=1)
+        for told in (f"line={one.line_no}.{one.part_no};quantity={one.picked}",)
+    ]
+    await record_scans(conn, scans)
+    await pick_and_pack(conn, outside, rest, at)
+
+
+async def buy_from_two(conn, outside, at):
+    """Let one purchase be of two merchants, which makes two orders of one checkout."""
+    sold = (("demo-shenzhen-audio", "ARIA-HEADPHONES", "fba"), ("demo-leeds-kitchen", "MOOR-TEAPOT", "fbm"))
+    offers = [await find_offer(conn, merchant, sku, "GB", model) for merchant, sku, model in sold]
+    (answer,) = await place_orders(conn, outside, [request([(one, 1) for one in offers], "GB", "GB", at, person="demo-buyer-gb")], BUYER)
+    assert len(answer.orders) == len(offers), answer.refusal
 
 
 async def bring_delivery(conn, outside, at):

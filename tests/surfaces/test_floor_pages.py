@@ -299,10 +299,12 @@ def test_the_problem_desk_finds_tells_and_takes_out_of_sale(client, house):
     assert (after["bin:C-02", "sellable"], after["bin:F-01", "damaged"]) == (67, 3)
 
 
-def test_the_board_counts_what_waits_and_who_works(client):
-    page = client.get("/floor/board").text
-    assert "Demo warehouse clerk" in page
-    assert "Backlog by cut-off" in page
+def test_the_board_counts_what_waits_and_who_works_with_however_many_devices(client, fresh):
+    sign_on(fresh, station="dock-2")
+    people = client.get("/floor/board").text.partition('id="people"')[2].partition("</section>")[0]
+    assert people.count("Demo warehouse clerk") == 1
+    assert "DOCK-2" in people
+    assert "Backlog by cut-off" in client.get("/floor/board").text
 
 
 def test_a_scan_without_its_number_is_refused(client):

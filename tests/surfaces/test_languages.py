@@ -169,7 +169,7 @@ def test_spans_notes_and_declarations_have_no_code_in_them():
     cancelled = "line 1: 2 by buyer, changed_mind"
     assert [noted(one, cancelled) for one in spoken] == [
         "2 units of line 1 · Buyer · Changed mind",
-        "2 Stück von Zeile 1 · Käufer · Meinung geändert",
+        "2 Stück von Position 1 · Käufer · Meinung geändert",
         "第 1 行 2 件 · 买家 · 改变主意",
     ]
     assert [noted(spoken[1], note) for note in ("address_check: No such street.", "out_of_stock", "Called: nobody in.")] == [

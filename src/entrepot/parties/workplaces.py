@@ -114,13 +114,14 @@ async def read_sign_on(conn: Conn, token: str) -> SignOn | None:
 
 
 async def list_people_on_task(conn: Conn, place_code: str, at: datetime) -> list[PersonOnTask]:
-    """Return who is signed on at a place with a session that lives, the longest there first."""
+    """Return who is signed on at a place with a session that lives, the longest there first; who works with several devices is one person, at the latest station."""
     rows = await fetch(
         conn,
         """
-        select s.display_name, f.station_code, f.signed_on_at
+        select s.display_name, (array_agg(f.station_code order by f.signed_on_at desc))[1], min(f.signed_on_at)
         from floor_sign_on f join web_session w on w.token_hash = f.token_hash join staff s on s.staff_id = f.staff_id
-        where f.place_code = %(place)s and w.ended_at is null and w.expires_at > %(at)s order by f.signed_on_at, s.display_name
+        where f.place_code = %(place)s and w.ended_at is null and w.expires_at > %(at)s
+        group by s.staff_id, s.display_name order by min(f.signed_on_at), s.display_name
         """,
         {"place": place_code, "at": at},
     )

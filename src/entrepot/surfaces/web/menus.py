@@ -107,7 +107,7 @@ DESK: Final = (
             Entry("corrections", mark("Corrections"), "/operator/corrections", _PEN, BOOKKEEPERS),
             Entry("customs", mark("Customs entries"), "/operator/customs", _STAMP, HOUSE),
             Entry("merchants", mark("Merchants"), "/operator/merchants", _PEOPLE, HOUSE),
-            Entry("entities", mark("Legal entities and roles"), "/operator/entities", _COLUMN, HOUSE),
+            Entry("entities", mark("Entities and roles"), "/operator/entities", _COLUMN, HOUSE),
             Entry("rules", mark("Rules"), "/operator/rules", _SCALES, HOUSE),
             Entry("due", mark("Due work"), "/operator/due", _CLOCK, HOUSE),
             Entry("audit", mark("Audit log"), "/operator/audit", _EYE, HOUSE),

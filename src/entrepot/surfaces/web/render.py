@@ -45,7 +45,7 @@ _SPOKEN: Final = (
     words.declared,
 )
 """Filters that speak the page's language."""
-_SILENT: Final = (words.short_title, words.tone, words.short_id)
+_SILENT: Final = (words.short_title, words.tone, words.short_id, words.breakable, words.carrier_name)
 
 
 @cache

@@ -58,7 +58,7 @@ async def show_stock(
             moves = await list_moves(conn, chosen.merchant_id, item_id, _ROWS + 1, skip)
             values |= {"moves": moves[:_ROWS], "has_more": len(moves) > _ROWS}
             shown = {one.stock_item_id for one in moves}
-        items = await name_items(conn, chosen.merchant_id, sorted(shown)) if chosen is not None else {}
+        items = await name_items(conn, chosen.merchant_id, sorted(shown), visitor.language.subtag) if chosen is not None else {}
         skus = await list_skus(conn, chosen.merchant_id, _MOST_SKUS) if chosen is not None else []
         if chosen is not None and view == "balances":
             values["held"] = _by_sku(items, held[:_ROWS])

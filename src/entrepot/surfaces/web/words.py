@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.money import decimals_of, major
+from entrepot.freight.cards import read_carriers
 from entrepot.orders.model import OrderState
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.warehouse.model import bin_of
@@ -65,6 +66,7 @@ _CODE_WORDS: Final[Mapping[str, str]] = {
     "kyc_submitted": mark("Check submitted"),
     "kyc_approved": mark("Check approved"),
     "kyc_rejected": mark("Check rejected"),
+    "cbec_withheld": mark("CBEC, withheld"),
 }
 _NAMING: Final = frozenset({"open_model", "add_registration", "add_bank_account"})
 """Commands whose codes name their subject behind them."""
@@ -354,6 +356,17 @@ def _declared_part(language: Language, text: str) -> str:
         occasion = "; ".join(language.gettext(plain_words(one)) for one in when_said.split(", "))
         said = language.gettext("%(name)s (%(when)s)", name=said, when=occasion)
     return language.gettext("%(what)s: %(who)s", what=language.gettext(plain_words(what)), who=said) if what is not None else said
+
+
+def carrier_name(carrier_code: str) -> str:
+    """Return what people call a carrier: its name up to the first comma, or its code where it has no card."""
+    card = read_carriers().get(carrier_code)
+    return card.name.partition(",")[0] if card is not None else carrier_code
+
+
+def breakable(code: str) -> Markup:
+    """Return a long code that may go on in the next line behind its dots and underscores, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", code))
 
 
 def short_id(value: uuid.UUID) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from entrepot.base.named import as_id
 from entrepot.base.sql import Conn
-from entrepot.freight.cards import read_carriers
 from entrepot.freight.model import ConsignmentKey
 from entrepot.freight.read import Consignment, read_consignments, read_parcels
 from entrepot.freight.track import find_parcels
@@ -15,12 +14,6 @@ from entrepot.surfaces.web.floor.shift import Shift
 from entrepot.warehouse.at_place import find_entries
 from entrepot.warehouse.model import OrderRef
 from entrepot.warehouse.readers import QueueEntry
-
-
-def carrier_name(carrier_code: str) -> str:
-    """Return what people call a carrier: its name up to the first comma, or its code where it has no card."""
-    card = read_carriers().get(carrier_code)
-    return card.name.partition(",")[0] if card is not None else carrier_code
 
 
 async def find_work(conn: Conn, shift: Shift, code: str) -> list[QueueEntry]:

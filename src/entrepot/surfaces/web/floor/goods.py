@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from msgspec import Struct
 
@@ -11,8 +10,6 @@ from entrepot.catalogue.model import ProductText
 from entrepot.catalogue.store import read_products, read_stock_items, read_texts
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.languages import Language
-
-_SUBTAG: Final = {"zh_Hans": "zh"}
 
 
 class Item(Struct, frozen=True):
@@ -51,5 +48,5 @@ async def read_goods(conn: Conn, language: Language, pairs: Iterable[tuple[uuid.
 
 
 def _title(texts: Mapping[str, ProductText], language: Language, otherwise: str) -> str:
-    text = texts.get(_SUBTAG.get(language.code, language.code)) or texts.get("en") or next(iter(texts.values()), None)
+    text = texts.get(language.subtag) or texts.get("en") or next(iter(texts.values()), None)
     return text.title if text is not None else otherwise

@@ -20,9 +20,10 @@ from entrepot.freight.model import ConsignmentKey
 from entrepot.freight.read import Consignment, Parcel, read_parcels_of_consignments
 from entrepot.sourcing.model import Place
 from entrepot.surfaces.web.access import FLOOR, FormDep, VisitorDep, open_to
-from entrepot.surfaces.web.floor.find import carrier_name, find_work, read_lanes, read_numbers
+from entrepot.surfaces.web.floor.find import find_work, read_lanes, read_numbers
 from entrepot.surfaces.web.floor.shift import OK, STOP, UNDO_WORD, Said, Shift, at_work, code_of, floor_page, is_word, tick, writing
 from entrepot.surfaces.web.house import HouseDep
+from entrepot.surfaces.web.words import carrier_name
 from entrepot.warehouse.model import OrderRef, WorkState
 from entrepot.warehouse.readers import QueueEntry, read_queue
 from entrepot.warehouse.scan import record_scans
@@ -37,7 +38,7 @@ NO_CARRIER: Final = "none"
 
 
 class UnknownManifestError(UnknownReferenceError):
-    """This place has no manifest with this id; open it from the lanes."""
+    """This place has no manifest with this id; another place may have made it."""
 
 
 class Waiting(Struct, frozen=True):
@@ -118,7 +119,7 @@ async def show_manifest(house: HouseDep, visitor: VisitorDep, manifest_id: FromP
         if head is None:
             raise UnknownManifestError("manifest_id", str(manifest_id), "Open it from the carriers' lanes.")
         rows = await read_manifest(conn, shift.place.place_code, manifest_id)
-    return floor_page("floor/manifest.html", shift, Said(), {"head": head, "rows": rows, "carrier_name": carrier_name})
+    return floor_page("floor/manifest.html", shift, Said(), {"head": head, "rows": rows})
 
 
 async def _scan(conn: Conn, shift: Shift, form: MultiDict[str], waiting: Sequence[Waiting], carrier: str) -> Said:
@@ -222,7 +223,6 @@ async def _lanes_page(conn: Conn, shift: Shift, said: Said, manifest_id: uuid.UU
     cut_off = cut_off_at(shift.place, shift.now)
     values: dict[str, object] = {
         "lanes": lanes,
-        "carrier_name": carrier_name,
         "cut_off": cut_off,
         "minutes_left": int((cut_off - shift.now).total_seconds()) // 60,
         "manifests": await list_manifests(conn, shift.place.place_code, _MANIFESTS),
@@ -234,12 +234,11 @@ async def _lanes_page(conn: Conn, shift: Shift, said: Said, manifest_id: uuid.UU
 async def _lane_page(conn: Conn, shift: Shift, carrier: str, said: Said) -> Response[str]:
     waiting = [one for one in await read_waiting(conn, shift) if one.carrier_code == carrier]
     if not waiting:
-        return await _lanes_page(conn, shift, said if said.text else Said("note", shift.visitor.language.gettext("Nothing lies on this lane.")))
+        return await _lanes_page(conn, shift, said if said.text else Said("note", shift.visitor.language.gettext("Nothing is on this lane.")))
     cut_off = cut_off_at(shift.place, shift.now)
     address = f"/floor/hand-over/{carrier}"
     values: dict[str, object] = {
         "carrier": carrier,
-        "carrier_name": carrier_name,
         "waiting": sorted(waiting, key=lambda one: (one.is_scanned, one.entry.ship_by_at)),
         "numbers": await read_numbers(conn, [one.entry for one in waiting]),
         "scanned": sum(one.is_scanned for one in waiting),

@@ -16,7 +16,7 @@ from entrepot.freight.model import ConsignmentKey
 from entrepot.freight.read import read_parcels_of_consignments
 from entrepot.surfaces.web.access import FLOOR, FormDep, VisitorDep, open_to
 from entrepot.surfaces.web.floor.cartons import draw_carton
-from entrepot.surfaces.web.floor.find import carrier_name, find_work, read_lanes, read_numbers
+from entrepot.surfaces.web.floor.find import find_work, read_lanes, read_numbers
 from entrepot.surfaces.web.floor.goods import read_goods
 from entrepot.surfaces.web.floor.shift import OK, STOP, UNDO_WORD, Said, Shift, at_work, code_of, floor_page, is_word, tick, writing
 from entrepot.surfaces.web.house import HouseDep
@@ -200,6 +200,5 @@ async def _order_page(conn: Conn, shift: Shift, ref: OrderRef, said: Said) -> Re
         "proposed": proposed[0] if proposed is not None else None,
         "drawing": draw_carton(proposed[1]) if proposed is not None and proposed[1] is not None else None,
         "address": address,
-        "carrier_name": carrier_name,
     }
     return floor_page("floor/pack.html", shift, said, values, address)

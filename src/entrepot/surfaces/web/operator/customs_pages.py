@@ -12,6 +12,7 @@ from entrepot.base.errors import UnknownReferenceError
 from entrepot.customs.lists import ListedDeclaration, count_declaration_states, find_declarations_listed
 from entrepot.customs.model import DeclarationKind, DeclarationState
 from entrepot.customs.read import read_declarations, read_messages
+from entrepot.orders.read import read_orders
 from entrepot.parties.store import read_merchants
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
 from entrepot.surfaces.web.house import HouseDep
@@ -96,5 +97,13 @@ async def show_entry(house: HouseDep, visitor: VisitorDep, merchant_id: FromPath
             raise UnknownEntryError("declaration_id", str(declaration_id), "Open it from the list of customs entries.")
         messages = await read_messages(conn, merchant_id, declaration_id)
         merchants = await read_merchants(conn, [merchant_id])
-    values: dict[str, object] = {"stored": found[0], "one": found[0].declaration, "messages": messages, "merchant": merchants[merchant_id]}
+        order_id = found[0].declaration.order_id
+        orders = await read_orders(conn, [merchant_id], [order_id]) if order_id is not None else []
+    values: dict[str, object] = {
+        "stored": found[0],
+        "one": found[0].declaration,
+        "messages": messages,
+        "merchant": merchants[merchant_id],
+        "order_number": orders[0].number if orders else "",
+    }
     return page("operator/declaration.html", visitor, values)

@@ -13,6 +13,7 @@ from entrepot.books.money.correction import CorrectionState, list_corrections
 from entrepot.customs.lists import list_held
 from entrepot.freight.watch import list_late_consignments, list_troubled_parcels
 from entrepot.orders.hold import list_open_holds
+from entrepot.orders.read import read_orders
 from entrepot.orders.risk import list_promise_risk
 from entrepot.parties.lists import list_kyc_cases
 from entrepot.parties.model import KycState
@@ -93,14 +94,17 @@ async def _of_orders(conn: Conn, now: datetime) -> list[Exceptional]:
 async def _of_parcels(conn: Conn, now: datetime) -> list[Exceptional]:
     late = await list_late_consignments(conn, now, EACH)
     troubled = await list_troubled_parcels(conn, now - SILENCE, EACH)
+    orders = await read_orders(conn, [one.merchant_id for one in late], [one.order_id for one in late])
+    numbers = {one.order_id: one.number for one in orders}
     found = [
         Exceptional(
             "ship_by_missed",
             "merchant" if one.doer == "merchant" else "floor",
             one.ship_by_at,
             one.merchant_id,
-            one.place_code,
+            numbers[one.order_id],
             _order(one.merchant_id, one.order_id) + "#parcels",
+            one.place_code,
         )
         for one in late
     ]

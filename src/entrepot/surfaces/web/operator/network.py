@@ -16,6 +16,7 @@ from entrepot.base.sql import Conn
 from entrepot.customs.lists import count_held
 from entrepot.flows.reference import Reference
 from entrepot.freight.watch import UnderWay, count_under_way
+from entrepot.orders.read import read_orders
 from entrepot.parties.store import read_merchants
 from entrepot.sourcing.model import Place, UnknownPlaceError
 from entrepot.surfaces.web.access import HOUSE, VisitorDep, WebRequest, open_to
@@ -41,7 +42,7 @@ QUEUE: Final = Listing(
     "place",
     "/operator/places",
     (
-        Column("order", mark("Order"), Kind.CODE, is_sortable=True),
+        Column("order", mark("Order"), is_sortable=True),
         Column("state", mark("State"), Kind.STATE, is_sortable=True),
         Column("merchant", mark("Merchant"), is_sortable=True),
         Column("cause", mark("Cause"), Kind.WORDS, is_sortable=True),
@@ -195,12 +196,14 @@ async def show_place(request: WebRequest, house: HouseDep, visitor: VisitorDep, 
         if place is None:
             raise UnknownPlaceError("place_code", place_code, "Open it from the map.")
         entries = [one for state in _OPEN for one in await read_queue(conn, place_code, state, _EACH)]
+        orders = await read_orders(conn, [one.order.merchant_id for one in entries], [one.order_id for one in entries])
         names = {key: one.name for key, one in (await read_merchants(conn, sorted({one.order.merchant_id for one in entries}))).items()}
+    numbers = {one.order_id: one.number for one in orders}
     rows = [
         Row(
             str(one.order.fulfilment_order_id),
             {
-                "order": Cell(one.order_id.hex[-8:], href=f"/orders/{one.order.merchant_id}/{one.order_id}"),
+                "order": Cell(numbers.get(one.order_id, one.order_id.hex[-8:]), href=f"/orders/{one.order.merchant_id}/{one.order_id}"),
                 "state": Cell(str(one.state)),
                 "merchant": Cell(names.get(one.order.merchant_id, "")),
                 "cause": Cell(str(one.cause_kind)),

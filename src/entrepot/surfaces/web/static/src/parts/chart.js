@@ -45,6 +45,7 @@ function optionOf(kind, unit, { heads, rows }, ink, width) {
     textStyle: { fontFamily: ink.font },
     aria: { enabled: false, decal: { show: false } },
     animationDuration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 400,
+    animationDurationUpdate: 0,
     tooltip: { renderMode: "richText", trigger: kind === "share" ? "item" : "axis", backgroundColor: ink.paper, borderColor: ink.line, textStyle: { color: ink.ink, fontSize: 12 } },
     legend: heads.length > 1 || kind === "share" ? { bottom: 0, icon: "roundRect", itemWidth: 10, itemHeight: 10, textStyle: text } : undefined,
   };

@@ -3,6 +3,11 @@ const SOUNDS = "entrepot-sounds";
 const TONES = { ok: [[880, 0.12]], stop: [[220, 0.25], [180, 0.35]], note: [[520, 0.1]] };
 const LOUDNESS = 0.2;
 
+// Browsers let a page buzz only after somebody touched it, and complain about one that asks earlier.
+export function buzz() {
+  if (navigator.userActivation?.hasBeenActive ?? true) navigator.vibrate?.([200, 100, 200]);
+}
+
 function sound(state) {
   const context = new AudioContext();
   let at = context.currentTime;
@@ -25,7 +30,7 @@ export function announce(told) {
     region.textContent = "";
     requestAnimationFrame(() => (region.textContent = told.textContent.trim()));
   }
-  if (told.dataset.said === "stop") navigator.vibrate?.([200, 100, 200]);
+  if (told.dataset.said === "stop") buzz();
   if (localStorage.getItem(SOUNDS) === "on") sound(told.dataset.said);
 }
 

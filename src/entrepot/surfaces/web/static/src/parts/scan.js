@@ -1,5 +1,6 @@
 // The scan field: hand scanners type fast and end with Enter; the camera reads where the browser can. Each scan carries the device and its number,
 // so that a scan sent twice counts once. The field takes the focus back, because gloves do not click.
+import { buzz } from "./said.js";
 import { say } from "./says.js";
 import { tell } from "./toast.js";
 
@@ -72,6 +73,6 @@ export function startScan(form) {
     const isElsewhere = form.isConnected && !document.querySelector("dialog[open]") && !event.target.closest("input, select, textarea, button, a, summary");
     if (isElsewhere && event.key.length === 1 && !event.ctrlKey && !event.metaKey) field.focus();
   });
-  if (form.classList.contains("scan-stop")) navigator.vibrate?.([200, 100, 200]);
+  if (form.classList.contains("scan-stop")) buzz();
   if (form.hasAttribute("data-scan-focus")) field.focus({ preventScroll: true });
 }
