@@ -248,6 +248,7 @@ def test_a_part_is_cancelled_after_its_money_was_shown(buyer):
         assert buyer.post(f"{order}/cancel", data=fields, follow_redirects=False).status_code == 303
     page = buyer.get(order).text
     assert ("(2 cancelled)" in page, "Refunded: Cancellation" in page) == (True, True)
+    assert page.index("Order paid") < page.index("Order placed"), "newest first, although both came in one instant"
 
 
 def test_what_left_cannot_be_cancelled_and_what_did_not_arrive_not_returned(buyer):
