@@ -78,6 +78,10 @@ _CHECKOUT: Final = (
 )
 
 _MANY: Final = "select checkout_id from customer_order group by checkout_id order by count(*) desc, max(placed_at) desc, checkout_id limit 1"
+_FIRST_DELIVERED: Final = (
+    f"select merchant_id, order_id from customer_order where state = 'delivered' {_OF_BUYER} order by placed_at, order_id desc limit 1"
+)
+"""An order that no other look sends back: its return is asked for, so that the label can be seen."""
 
 LOOKS: Final = (
     # the door
@@ -130,6 +134,16 @@ LOOKS: Final = (
     Look("return-too-early", "buyer-gb", "/orders/{merchant_id}/{order_id}/return", _ORDER.format("in_work", _OF_BUYER)),
     Look(
         "return", "buyer-gb", "/returns/{merchant_id}/{rma_id}", _RETURN.format("person_id = (select person_id from staff where login = 'buyer-gb')")
+    ),
+    Look(
+        "return-label",
+        "buyer-gb",
+        "/orders/{merchant_id}/{order_id}/return",
+        _FIRST_DELIVERED,
+        sent=(
+            "",
+            {"units-1": "1", "reason": "changed_mind", "choice": "return", "step": "confirm", "request_key": "00000000000070008000000000000001"},
+        ),
     ),
     Look("tour", "", "/tour"),
     Look("tour-unknown", "", "/tour/{tour_id}", given={"tour_id": NOTHING}, status=404),

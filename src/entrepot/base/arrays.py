@@ -6,6 +6,7 @@ The statement says what an array holds (`%(name)s::uuid[]`), so no element has t
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from psycopg.abc import AdaptContext, Buffer
@@ -103,7 +104,7 @@ class _Kind:
         self, made: type[bytes], oid: int, form: Callable[[Any], bytes], pack: Callable[[Sequence[Any]], tuple[bytes, bool]] | None = None
     ) -> None:
         self.made, self.oid, self.form = made, oid, form
-        self.pack = pack or (lambda values: _each(values, form))
+        self.pack: Callable[[Sequence[Any]], tuple[bytes, bool]] = pack or partial(_each, form=form)
         self.empty = made(_EMPTY.pack(0, 0, oid))
         self.null = made(_HEAD.pack(1, 1, oid, 1, 1) + _NULL)
         self.one = _HEAD.pack(1, 0, oid, 1, 1)

@@ -18,7 +18,7 @@ STEP_LABELS: Final[Mapping[Step, str]] = MappingProxyType(
         Step.IMPORT_STOCK: "importer of record of the stock",
         Step.CLEAR_STOCK: "lodges the stock's customs entry",
         Step.RECEIVE_STOCK: "receives the stock",
-        Step.STORE: "stores",
+        Step.STORE: "stores the goods",
         Step.REPLENISH: "decides on replenishment",
         Step.PICK: "picks",
         Step.PACK: "packs",

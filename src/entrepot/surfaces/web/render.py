@@ -36,6 +36,8 @@ _SPOKEN: Final = (
     words.when,
     words.when_brief,
     words.country,
+    words.address_lines,
+    words.address_text,
     words.account,
     words.place,
     words.spot,
@@ -66,7 +68,13 @@ def _environment(code: str) -> Environment:
     filters = {function.__name__: partial(function, spoken) for function in _SPOKEN} | {function.__name__: function for function in _SILENT}
     cast("dict[str, object]", environment.filters).update(filters)
     cast("dict[str, object]", environment.globals).update(
-        bundle=_bundle, token_field=TOKEN_FIELD, language=spoken, languages=languages(), menu_for=menu_for, described=described
+        bundle=_bundle,
+        token_field=TOKEN_FIELD,
+        language=spoken,
+        languages=languages(),
+        menu_for=menu_for,
+        described=described,
+        gap=spoken.gap,
     )
     return environment
 

@@ -13,14 +13,19 @@ from babel.dates import format_date
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
 from markupsafe import Markup
+from msgspec.structs import replace
 
 from entrepot.base.errors import EntrepotError
 from entrepot.base.money import decimals_of, major
 from entrepot.freight.cards import read_carriers
 from entrepot.orders.model import OrderState
+from entrepot.parties.people import OpenedAddress
+from entrepot.parties.postal import address_lines as written_address
 from entrepot.surfaces.web.languages import Language, mark
 from entrepot.warehouse.model import bin_of
 
+_UNPARTED: Final = frozenset({"CN", "HK", "JP", "KR", "TW"})
+_UNBROKEN: Final = "\u00a0"
 _MINUS: Final = "\u2212"
 _NOTHING: Final = "\u2013"
 _BRAND: Final = "Entrepot Demo "
@@ -33,8 +38,8 @@ _TAG: Final = re.compile(r"[a-z]{2}-[A-Z][a-z]{3}")
 _SUBJECT_AT: Final = 3
 _ABBREVIATED: Final = 3
 """Codes of so few letters are abbreviations."""
-_DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日 EEE"}
-_SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日 EEE"}
+_DAY: Final = {"en": "EEE d MMM y", "de": "EEE, d. MMM y", "zh_Hans": "y年M月d日EEE"}
+_SHORT_DAY: Final = {"en": "EEE d MMM", "de": "EEE, d. MMM", "zh_Hans": "M月d日EEE"}
 _LONG_DAY: Final = {"en": "d MMMM", "de": "d. MMMM", "zh_Hans": "M月d日"}
 _DATE: Final = {"en": "d MMM y", "de": "d. MMM y", "zh_Hans": "y年M月d日"}
 _PERCENT: Final = {"en": "#,##0.##%", "de": "#,##0.##\u00a0%", "zh_Hans": "#,##0.##%"}
@@ -66,7 +71,18 @@ _CODE_WORDS: Final[Mapping[str, str]] = {
     "kyc_submitted": mark("Check submitted"),
     "kyc_approved": mark("Check approved"),
     "kyc_rejected": mark("Check rejected"),
+    "cbec": mark("Cross-border e-commerce (China)"),
     "cbec_withheld": mark("CBEC, withheld"),
+    "appliances_compact": mark("Small appliances"),
+    "appliances_full_size": mark("Large appliances"),
+    "backpacks_handbags_luggage": mark("Bags and luggage"),
+    "base_equipment_power_tools": mark("Power tools"),
+    "beauty_health_and_personal_care": mark("Beauty, health and personal care"),
+    "business_industrial_and_scientific": mark("Business, industry and science"),
+    "musical_instruments_and_av_production": mark("Musical instruments and AV production"),
+    "ENTREPOT-LINE": mark("Entrepot Line"),
+    "DEMO-EXPRESS": mark("Demo Express"),
+    "DEMO-POST": mark("Demo Post"),
 }
 _NAMING: Final = frozenset({"open_model", "add_registration", "add_bank_account"})
 """Commands whose codes name their subject behind them."""
@@ -226,10 +242,11 @@ def long_day(language: Language, on: date) -> str:
 
 
 def window(language: Language, from_on: date, to_on: date) -> str:
-    """Return an arrival window in as few words as it takes."""
+    """Return an arrival window in as few words as it takes; a line may end between its days, not within one."""
     if from_on == to_on:
         return short_day(language, from_on)
-    return language.gettext("%(first)s to %(last)s", first=short_day(language, from_on), last=short_day(language, to_on))
+    first, last = (short_day(language, one).replace(" ", _UNBROKEN) for one in (from_on, to_on))
+    return language.gettext("%(first)s to %(last)s", first=first, last=last)
 
 
 def when(language: Language, at: datetime | None) -> Markup:
@@ -253,6 +270,18 @@ def when_brief(language: Language, at: datetime) -> Markup:
 def country(language: Language, code: str) -> str:
     """Return a country's name, or the code where it is no country."""
     return cast("Mapping[str, str]", language.locale.territories).get(code, code)
+
+
+def address_lines(language: Language, one: OpenedAddress) -> list[str]:
+    """Return an address as it stands on an envelope, its country in the language of the page."""
+    lines = written_address(one.facts.country_code, one.facts.zone, one.details) if one.details is not None else []
+    return [*lines, country(language, one.facts.country_code)]
+
+
+def address_text(language: Language, one: OpenedAddress) -> str:
+    """Return an address in one line without the recipient's name."""
+    unnamed = one if one.details is None else replace(one, details=replace(one.details, recipient=""))
+    return (" " if one.facts.country_code in _UNPARTED else ", ").join(address_lines(language, unnamed))
 
 
 def account(language: Language, code: str) -> str:
@@ -329,11 +358,13 @@ def span(language: Language, minutes: int) -> str:
 
 def declared(language: Language, text: str) -> str:
     """Return what an operation model declares: a sentence of the catalogue, or a list such as "label: merchant (always), storage (month end)" part by part."""
+    if text == "-":
+        return _NOTHING
     if _TAG.fullmatch(text):
         return Locale.parse(text, sep="-").get_display_name(language.locale) or text
     said = language.gettext(text)
     if said != text or language.code == _WRITTEN or not text[:1].islower():
-        return said
+        return _CODE_WORDS.get(said, said)
     return _listed(language, [_declared_part(language, part) for part in _BETWEEN.split(text)])
 
 
@@ -353,7 +384,8 @@ def _declared_part(language: Language, text: str) -> str:
     what, name, when_said = found["what"], found["name"], found["when"]
     said = f" {_NOTHING} ".join(language.gettext(plain_words(one)) for one in name.split(" and "))
     if when_said is not None:
-        occasion = "; ".join(language.gettext(plain_words(one)) for one in when_said.split(", "))
+        first, *others = (language.gettext(plain_words(one)) for one in when_said.split(", "))
+        occasion = language.gettext("%(first)s; %(second)s", first=first, second=others[0]) if others else first
         said = language.gettext("%(name)s (%(when)s)", name=said, when=occasion)
     return language.gettext("%(what)s: %(who)s", what=language.gettext(plain_words(what)), who=said) if what is not None else said
 

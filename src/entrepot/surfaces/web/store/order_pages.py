@@ -64,7 +64,7 @@ async def _values(conn: Conn, house: House, visitor: Visitor, order: Order, now:
         "view": view,
         "order": order,
         "parcels": view_parcels(visitor.language, outside.reference, view.consignments, view.parcels, view.declarations, now),
-        "address": opened.details if opened is not None else None,
+        "address": opened if opened is not None and opened.details is not None else None,
         "refunds": refunds,
         "invoices": await _documents(conn, order, refunds),
         "returns": await list_returns_of_orders(conn, order.merchant_id, [order.order_id]),

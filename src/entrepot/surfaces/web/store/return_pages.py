@@ -56,8 +56,8 @@ _FAULTS: Final[Mapping[str, str]] = {
 }
 _ACCEPTED: Final = frozenset({str(ReturnState.REQUESTED), str(Outcome.EXISTS)})
 _NO_CHOICE: Final = mark("Choose what is to become of it.")
-_REQUESTED, _APPROVED, _SENT = mark("Asked for"), mark("Approved"), mark("Sent")
-_RECEIVED, _PAID = mark("Received"), mark("Paid back")
+_REQUESTED, _APPROVED, _SENT = mark("Requested"), mark("Approved"), mark("Sent")
+_RECEIVED, _PAID = mark("Received"), mark("Refunded")
 
 
 class Foreseen(Struct, frozen=True):

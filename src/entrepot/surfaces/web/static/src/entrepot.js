@@ -3,7 +3,6 @@ import "htmx.org";
 import { openDialog } from "./parts/dialog.js";
 import { follow } from "./parts/feed.js";
 import { chooseWhole, focusErrors, sendOnChange, takeFocus } from "./parts/forms.js";
-import { foldFacets } from "./parts/facets.js";
 import { startList } from "./parts/list.js";
 import { watchNetwork } from "./parts/network.js";
 import { startPrint } from "./parts/print.js";
@@ -21,7 +20,6 @@ const PARTS = [
   ["[data-feed]", follow],
   ["[data-listing]", startList],
   ["[data-network]", watchNetwork],
-  ["[data-facets]", foldFacets],
   [".scroll", reachScroller],
   ["[data-tabs]", startTabs],
   ["[data-toast]", showToast],
