@@ -150,7 +150,7 @@ _CHECKS = {
         select checkout_id, p.left_minor, coalesce(b.minor, 0)
         from (select checkout_id, sum(captured_minor - refunded_minor) as left_minor from payment group by 1) p
         full join (select m.checkout_id, sum(e.amount_minor) as minor from money_posting m join money_entry e using (merchant_id, posting_id)
-                   where m.phase in ('posted', 'post') and e.account_code = 'psp' group by 1) b using (checkout_id)
+                   where m.phase in ('posted', 'post') and e.account_code = 'psp' and m.checkout_id is not null group by 1) b using (checkout_id)
         where coalesce(p.left_minor, 0) <> coalesce(b.minor, 0) order by 1""",
     "a payment that had to end otherwise": """
         select t.request_key, c.method_code, c.state from told t join checkout c using (person_id, checkout_id)

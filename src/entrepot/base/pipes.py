@@ -54,6 +54,7 @@ class Pipe:
         self._is_answered = False
         self._fault: psycopg.Error | None = None
         self._is_lost = False
+        self._is_watching = False
 
     # -- begun and ended ---------------------------------------------------------------------------------------------
 
@@ -61,6 +62,7 @@ class Pipe:
         """Turn the connection into a pipe, and begin the transaction with the first statement."""
         self._pg.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._read)
+        self._is_watching = True
         self._post(b"begin", (), Format.TEXT, None)
 
     async def commit(self) -> None:
@@ -76,7 +78,7 @@ class Pipe:
             self._pg.pipeline_sync()
             await self._send()
             await synced
-            self._loop.remove_reader(self._socket)
+            self.unwatch()
             self._pg.exit_pipeline_mode()
         if self._fault is not None:
             for known in self._new:  # what was prepared behind a statement that failed is not there
@@ -85,8 +87,14 @@ class Pipe:
 
     async def give_up(self) -> None:
         """Close the connection, of which nobody knows how far it came; the database undoes what was not committed."""
-        self._loop.remove_reader(self._socket)
+        self.unwatch()
         await self._conn.close()
+
+    def unwatch(self) -> None:
+        """Stop watching the socket; it must not be closed before, or the loop watches whoever gets its number next."""
+        if self._is_watching:
+            self._is_watching = False
+            self._loop.remove_reader(self._socket)
 
     # -- asked -------------------------------------------------------------------------------------------------------
 
@@ -177,7 +185,7 @@ class Pipe:
 
     def _lose(self, lost: psycopg.Error) -> None:
         """Tell whoever waits that the connection is gone."""
-        self._loop.remove_reader(self._socket)
+        self.unwatch()
         self._is_lost, self._fault = True, self._fault or lost
         for answer in self._expected:
             _fail(answer, self._fault)
@@ -235,6 +243,8 @@ async def _roll_back(conn: PipedConnection, pipe: Pipe) -> None:
             await pipe.end()
     except psycopg.Error:  # what the block failed with, or what followed from it
         pass
+    finally:
+        pipe.unwatch()
     try:
         await conn.rollback()
     except psycopg.Error:
