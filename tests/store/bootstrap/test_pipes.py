@@ -2,14 +2,17 @@
 
 import asyncio
 import gc
+import os
+import socket
 from collections.abc import AsyncIterator
+from typing import cast
 
 import psycopg
 import pytest
 from tests.factories.books import ask, receipt
 
 from entrepot.base import pipes
-from entrepot.base.pipes import open_pipe, piped
+from entrepot.base.pipes import PipedConnection, open_pipe, piped
 from entrepot.base.sql import Conn, execute, execute_counted, fetch, fetch_one, together
 from entrepot.books.stock.model import AlreadyHeldError
 from entrepot.books.stock.post import post_moves
@@ -82,6 +85,29 @@ async def test_a_statement_that_fails_undoes_the_whole_and_tells_why(pool: Pool,
         with pytest.raises(psycopg.errors.UniqueViolation, match="shelf_pkey"):
             await in_transaction(pool, work)
         assert await names(pool) == []
+
+
+@pytest.mark.parametrize("seen_first", ["while sending", "while waiting"])
+async def test_a_socket_is_no_longer_watched_when_its_connection_is_lost(pool: Pool, seen_first):
+    sockets: list[int] = []
+
+    async def work(conn: Conn) -> None:
+        sockets.append(conn.pgconn.socket)
+        await execute(conn, "select 1")
+        with socket.socket(fileno=os.dup(conn.pgconn.socket)) as same:
+            same.shutdown(socket.SHUT_RDWR)
+        if seen_first == "while waiting":
+            await asyncio.sleep(0.05)
+        await execute(conn, INSERT, {"item": [1], "name": ["a" * 100_000]})
+        await fetch(conn, "select 1")
+
+    async with pool.connection() as conn:
+        with pytest.raises(psycopg.OperationalError):
+            async with piped(cast("PipedConnection", conn)):
+                await work(conn)
+        assert conn.closed
+    assert not asyncio.get_running_loop().remove_reader(sockets[0])
+    assert await names(pool) == []
 
 
 async def test_a_constraint_that_is_looked_at_in_the_end_fails_the_commit(pool: Pool):
