@@ -104,6 +104,22 @@ def test_what_is_put_in_before_signing_in_is_there_afterwards(client):
     assert {"Demo Aria wireless headphones"} < set(basket_titles(client))
 
 
+@pytest.mark.parametrize(
+    ("language", "title"), [("en", "Demo Aria wireless headphones"), ("de", "Demo Aria Funkkopfhörer"), ("zh_Hans", "示例 Aria 无线耳机")]
+)
+def test_products_are_named_in_the_readers_language_from_the_shelf_to_the_basket(buyer, language, title):
+    put(buyer, "aria")
+    buyer.cookies.set("entrepot_language", language)
+    try:
+        shelf = buyer.get("/store/GB?q=aria").text
+        page = buyer.get(re.search(r'href="(/store/GB/products/[^"]+)"', shelf)[1]).text
+        assert title in shelf
+        assert title in page
+        assert basket_titles(buyer) == [title]
+    finally:
+        buyer.cookies.delete("entrepot_language")
+
+
 def test_a_basket_adds_changes_and_removes(buyer):
     put(buyer, "aria", 2)
     put(buyer, "aria", 3)

@@ -52,9 +52,9 @@ class Found(Struct, frozen=True):
     corrected: str
 
 
-async def search_store(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime) -> Found:
+async def search_store(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime, language: str = "") -> Found:
     """Search as `search_offers` does; where nothing holds the words, search for the words that they resemble."""
-    hits = await search_offers(conn, marketplace_code, text, limit, at)
+    hits = await search_offers(conn, marketplace_code, text, limit, at, language)
     words = search_words(text)[:_CORRECTED_WORDS]
     if hits or not words:
         return Found(tuple(hits), "")
@@ -63,12 +63,15 @@ async def search_store(conn: Conn, marketplace_code: str, text: str, limit: int,
     if None in corrected or corrected == words:
         return Found((), "")
     instead = " ".join(word for word in corrected if word)
-    hits = await search_offers(conn, marketplace_code, instead, limit, at)
+    hits = await search_offers(conn, marketplace_code, instead, limit, at, language)
     return Found(tuple(hits), instead if hits else "")
 
 
-async def search_offers(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime) -> list[SearchHit]:
-    """Return products on sale in a store whose texts hold every word asked for, best first, else whose titles hold them inside words; without words, the front page."""
+async def search_offers(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime, language: str = "") -> list[SearchHit]:
+    """Return products on sale in a store whose texts hold every word asked for, best first, else whose titles hold them inside words; without words, the front page.
+
+    Titles are in the language given, else in the store's own, else in English, else in any.
+    """
     marketplace = require_marketplace(await store.read_marketplaces(conn), marketplace_code)
     words = search_words(text)
     if words:
@@ -79,7 +82,7 @@ async def search_offers(conn: Conn, marketplace_code: str, text: str, limit: int
         return []
     else:
         product_ids = await store.list_live_products(conn, marketplace_code, limit, at)
-    return await _hits(conn, marketplace, product_ids, at)
+    return await _hits(conn, marketplace, product_ids, at, language)
 
 
 async def read_product_page(conn: Conn, product_id: uuid.UUID, marketplace_code: str, language: str, at: datetime) -> ProductPage:
@@ -93,8 +96,8 @@ async def read_product_page(conn: Conn, product_id: uuid.UUID, marketplace_code:
     return ProductPage(product, _choose_text(texts, [language, *marketplace.languages, "en"]), marketplace, tuple(offers), featured_offer(offers))
 
 
-async def _hits(conn: Conn, marketplace: Marketplace, product_ids: Sequence[uuid.UUID], at: datetime) -> list[SearchHit]:
-    """Return the hits of products, in their order, with titles in the store's language."""
+async def _hits(conn: Conn, marketplace: Marketplace, product_ids: Sequence[uuid.UUID], at: datetime, language: str) -> list[SearchHit]:
+    """Return the hits of products, in their order."""
     products = await store.read_products(conn, product_ids)
     texts = await store.read_texts(conn, product_ids)
     competing = await store.find_competing_offers(conn, marketplace.marketplace_code, product_ids, at)
@@ -102,7 +105,7 @@ async def _hits(conn: Conn, marketplace: Marketplace, product_ids: Sequence[uuid
     for product_id in product_ids:
         featured = featured_offer(competing[product_id])
         if featured is not None:
-            title = _choose_text(texts[product_id], [*marketplace.languages, "en"]).title
+            title = _choose_text(texts[product_id], [language, *marketplace.languages, "en"]).title
             hits.append(SearchHit(product_id, title, products[product_id].category_code, featured, len(competing[product_id]), marketplace.currency))
     return hits
 

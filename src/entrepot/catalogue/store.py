@@ -348,9 +348,13 @@ _TERM_JOINS = """
     join product p on p.product_id = s.product_id
 """
 
-_OFFER_FACTS = f"""{_OFFER_TERMS}, coalesce(main.title, english.title, s.sku),
-    coalesce(nullif(english.customs_description, ''), nullif(main.customs_description, ''), english.title, main.title, s.sku)
+_CUSTOMS_WORDS = "coalesce(nullif(english.customs_description, ''), nullif(main.customs_description, ''), english.title, main.title, s.sku)"
+_OFFER_FACTS = f"{_OFFER_TERMS}, coalesce(main.title, english.title, s.sku), {_CUSTOMS_WORDS}"
+_READ_FACTS = f"""{_OFFER_TERMS}, coalesce(
+    (select x.title from product_text x where x.product_id = s.product_id and x.language = %(language)s), main.title, english.title, s.sku),
+    {_CUSTOMS_WORDS}
 """
+"""The facts with the title in a reader's language where there is one."""
 
 _OFFER_JOINS = f"""{_TERM_JOINS}
     join marketplace m on m.marketplace_code = o.marketplace_code
@@ -359,18 +363,18 @@ _OFFER_JOINS = f"""{_TERM_JOINS}
 """
 
 
-async def find_offers(conn: Conn, merchant_ids: Sequence[uuid.UUID], offer_ids: Sequence[uuid.UUID]) -> list[OfferFacts]:
-    """Return the offers named by (merchant, offer) pairs with their words, in their order and each once; unknown pairs are left out."""
+async def find_offers(conn: Conn, merchant_ids: Sequence[uuid.UUID], offer_ids: Sequence[uuid.UUID], language: str = "") -> list[OfferFacts]:
+    """Return the offers named by (merchant, offer) pairs, in their order and each once, with titles in a reader's language if given; unknown pairs are left out."""
     rows = await fetch(
         conn,
         f"""
-        select {_OFFER_FACTS}
+        select {_READ_FACTS}
         from (select t.merchant_id, t.offer_id, min(t.place) as place
             from unnest(%(merchants)s::uuid[], %(offers)s::uuid[]) with ordinality as t(merchant_id, offer_id, place) group by 1, 2) k
         join offer o on o.merchant_id = k.merchant_id and o.offer_id = k.offer_id {_OFFER_JOINS}
         order by k.place
         """,
-        {"merchants": list(merchant_ids), "offers": list(offer_ids)},
+        {"merchants": list(merchant_ids), "offers": list(offer_ids), "language": language},
     )
     return [OfferFacts(*row) for row in rows]
 

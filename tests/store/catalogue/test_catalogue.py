@@ -163,6 +163,11 @@ async def test_one_statement_gives_all_an_order_needs(conn):
         "CN",
     )
     assert (phones.weight_g, phones.length_mm, phones.width_mm, phones.height_mm, phones.sourcing_cost_minor) == (200, 100, 80, 40, 1250)
+    read = [await store.find_offers(conn, [MERCHANT], [offer().offer_id], language) for language in ("zh", "sv")]
+    assert [(one.title, one.customs_description) for (one,) in read] == [
+        ("示例 无线耳机 phones", "phones for customs"),
+        ("Demo phones", "phones for customs"),
+    ]
     assert (phones.is_salable(AT), phones.is_salable(AT - timedelta(seconds=1))) == (True, False)
     assert replace(phones, effective_to=LATER).is_salable(LATER) is False
     assert await store.find_offers(conn, [OTHER], [offer().offer_id]) == []

@@ -12,7 +12,6 @@ from entrepot.base.audit import Fact, read_acts, read_facts
 from entrepot.base.sql import Conn
 from entrepot.books.money.read import EntryRow, read_order_entries
 from entrepot.books.stock.read import MoveRow, read_moves
-from entrepot.catalogue.item_list import name_items
 from entrepot.catalogue.store import find_offers
 from entrepot.customs.model import DeclarationKind
 from entrepot.customs.read import StoredDeclaration, read_declarations_of_orders
@@ -127,7 +126,7 @@ class OrderView(Struct, frozen=True):
 async def read_buyer_view(conn: Conn, order: Order, registry: Registry, language: Language) -> OrderView:
     """Return an order as its buyer may see it: lines, parcels, customs and dates, none of the merchant's or the house's internals."""
     key = ([order.merchant_id], [order.order_id])
-    lines = await _read_lines(conn, order, registry)
+    lines = await _read_lines(conn, order, registry, language)
     merchants = await read_merchants(conn, [order.merchant_id])
     payments = await read_payments(conn, [order.person_id], [order.checkout_id])
     consignments = await read_consignments_of_orders(conn, *key)
@@ -161,7 +160,6 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
     subjects = [order.order_id, *(one.consignment_id for one in seen.consignments), *(one.parcel.parcel_id for one in seen.parcels)]
     acts = await read_acts(conn, order.merchant_id, subjects)
     entries = await read_order_entries(conn, order.merchant_id, [order.order_id])
-    names = await name_items(conn, order.merchant_id, sorted({one.line.stock_item_id for one in seen.lines}), language.subtag)
     act_moments = [
         Moment(
             at,
@@ -177,14 +175,7 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
         seen.merchant_name,
         seen.merchant_code,
         tuple(
-            ShownLine(
-                one.line,
-                names[one.line.stock_item_id].title if one.line.stock_item_id in names else one.title,
-                one.model_title,
-                one.progress,
-                taxes.get(one.line.line_no),
-                decisions.get(one.line.line_no),
-            )
+            ShownLine(one.line, one.title, one.model_title, one.progress, taxes.get(one.line.line_no), decisions.get(one.line.line_no))
             for one in seen.lines
         ),
         seen.payment,
@@ -202,10 +193,11 @@ async def read_full_view(conn: Conn, order: Order, registry: Registry, language:
     )
 
 
-async def _read_lines(conn: Conn, order: Order, registry: Registry) -> list[ShownLine]:
-    """Return the lines with titles and progress."""
+async def _read_lines(conn: Conn, order: Order, registry: Registry, language: Language) -> list[ShownLine]:
+    """Return the lines with titles, in the reader's language where the product has one, and progress."""
     lines = await read_lines(conn, [order.merchant_id], [order.order_id])
-    offers = {one.offer_id: one for one in await find_offers(conn, [one.merchant_id for one in lines], [one.offer_id for one in lines])}
+    named = [one.merchant_id for one in lines], [one.offer_id for one in lines]
+    offers = {one.offer_id: one for one in await find_offers(conn, *named, language.subtag)}
     progress = {one.line_no: one for one in await read_progress(conn, order.merchant_id, order.order_id)}
     return [
         ShownLine(

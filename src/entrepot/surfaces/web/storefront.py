@@ -118,7 +118,8 @@ async def show_store(
         outside = await house.outside.current(conn, now)
         marketplace = require_marketplace(outside.reference.marketplaces, store)
         country = deliverable(marketplace, country)
-        found = await search_store(conn, store, q[:200], _MOST_HITS, now)
+        visitor = speaking(visitor, marketplace.languages)
+        found = await search_store(conn, store, q[:200], _MOST_HITS, now, visitor.language.subtag)
         asks = [QuoteAsk(hit.featured.merchant_id, hit.featured.offer_id, 1, country) for hit in found.hits]
         quotes = await quote_offers(conn, outside, marketplace, asks, now) if asks else []
         merchants = await read_merchants(conn, sorted({hit.featured.merchant_id for hit in found.hits}))
@@ -140,7 +141,7 @@ async def show_store(
         "basket_count": basket_count,
         **_store_values(outside, marketplace, country),
     }
-    return page("store.html", speaking(visitor, marketplace.languages), values, cookies=_remembered(request, visitor, store))
+    return page("store.html", visitor, values, cookies=_remembered(request, visitor, store))
 
 
 def _remembered(request: WebRequest, visitor: Visitor, store: str) -> list[Cookie]:
@@ -166,12 +167,12 @@ async def show_product(
         outside = await house.outside.current(conn, now)
         marketplace = require_marketplace(outside.reference.marketplaces, store)
         country = deliverable(marketplace, country)
-        found = await read_product_page(conn, product_id, store, marketplace.languages[0], now)
+        visitor = speaking(visitor, marketplace.languages)
+        found = await read_product_page(conn, product_id, store, visitor.language.subtag, now)
         offers = await _shown_offers(conn, found, outside, (quantity, country, postcode))
         chosen = choose_offer(offers, found, offer)
         basket_count = await count_basket(conn, request, visitor, store)
         year = await _year(conn, outside, visitor, chosen, now)
-    visitor = speaking(visitor, marketplace.languages)
     values: dict[str, object] = {
         "found": found,
         "offers": offers,

@@ -49,8 +49,8 @@ async def show_basket(
         marketplace = require_marketplace(outside.reference.marketplaces, store)
         lines = await current_basket(conn, request, visitor, store)
         door = await known_door(conn, house, visitor, marketplace, (country, postcode))
-        offered = await offer_basket(conn, outside, marketplace, lines, door, now)
-    visitor = speaking(visitor, marketplace.languages)
+        visitor = speaking(visitor, marketplace.languages)
+        offered = await offer_basket(conn, outside, marketplace, lines, door, now, visitor.language.subtag)
     values: dict[str, object] = {
         "offered": offered,
         "faults": {item.offer.offer_id: explain(visitor.language, item.refusal) for item in offered.items if item.refusal is not None},

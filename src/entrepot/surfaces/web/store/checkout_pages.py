@@ -223,7 +223,8 @@ def _cookies(request: WebRequest, visitor: Visitor, wish: Wish) -> list[Cookie]:
 async def _values(conn: Conn, house: House, visitor: Visitor, wish: Wish, outside: Outside, now: datetime) -> dict[str, object]:
     """Return what the checkout shows: deliveries, total, the address by the country's rules, and what this buyer must still give."""
     marketplace: Marketplace = require_marketplace(outside.reference.marketplaces, wish.store)
-    offered = await offer_basket(conn, outside, marketplace, wish.lines, wish.door, now)
+    reader = speaking(visitor, marketplace.languages).language
+    offered = await offer_basket(conn, outside, marketplace, wish.lines, wish.door, now, reader.subtag)
     identities = await find_identities(conn, [visitor.person_id]) if visitor.person_id is not None else []
     refused = [item for item in offered.items if item.refusal is not None]
     year: YearLeft | None = None

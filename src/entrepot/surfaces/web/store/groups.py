@@ -100,10 +100,11 @@ class Offered(Struct, frozen=True):
 
 
 async def offer_basket(
-    conn: Conn, outside: Outside, marketplace: Marketplace, lines: Sequence[BasketLine], door: tuple[str, str], now: datetime
+    conn: Conn, outside: Outside, marketplace: Marketplace, lines: Sequence[BasketLine], door: tuple[str, str], now: datetime, language: str
 ) -> Offered:
     """Quote a basket to a country and postcode; items that cannot be had are told apart, and the rest is quoted without them."""
-    found = {one.offer_id: one for one in await find_offers(conn, [one.merchant_id for one in lines], [one.offer_id for one in lines])}
+    named = [one.merchant_id for one in lines], [one.offer_id for one in lines]
+    found = {one.offer_id: one for one in await find_offers(conn, *named, language)}
     known = [one for one in lines if one.offer_id in found]
     if not known:
         return Offered((), (), None, None)

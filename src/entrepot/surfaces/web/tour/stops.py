@@ -93,7 +93,7 @@ def declared_stops(registry: Registry) -> list[Stop]:
 async def read_stops(conn: Conn, registry: Registry, tour_id: uuid.UUID, language: Language) -> list[Stop]:
     """Return every model with the tour's latest order in it."""
     tries = await find_tour_orders(conn, tour_id, registry.codes)
-    found = await _read(conn, [orders[-1] for orders in tries.values()])
+    found = await _read(conn, [orders[-1] for orders in tries.values()], language)
     cast = demo_cast()
     return [
         _stop(plan, tries[plan.model_code], found, cast, language) if plan.model_code in tries else Stop(plan, _duties(plan, _shown_channel(plan)))
@@ -101,14 +101,15 @@ async def read_stops(conn: Conn, registry: Registry, tour_id: uuid.UUID, languag
     ]
 
 
-async def _read(conn: Conn, orders: Sequence[Order]) -> _Found:
+async def _read(conn: Conn, orders: Sequence[Order], language: Language) -> _Found:
     """Read all that the page tells of these orders, each kind of thing in one statement."""
     key = ([one.merchant_id for one in orders], [one.order_id for one in orders])
     lines = {(one.merchant_id, one.order_id): one for one in await read_lines(conn, *key)}
     consignments = {(one.merchant_id, one.order_id): one for one in await read_consignments_of_orders(conn, *key)}
     parcels = {(one.merchant_id, one.order_id): one for one in await read_parcels_of_orders(conn, *key)}
     works = {(one.order.merchant_id, one.order_id): one for one in await read_work_of_orders(conn, *key)}
-    offers = await find_offers(conn, [one.merchant_id for one in lines.values()], [one.offer_id for one in lines.values()])
+    named = [one.merchant_id for one in lines.values()], [one.offer_id for one in lines.values()]
+    offers = await find_offers(conn, *named, language.subtag)
     keys = list(zip(*key, strict=True))
     return _Found(
         {at: Standing(order, consignments.get(at), works.get(at), parcels.get(at)) for at, order in zip(keys, orders, strict=True)},
