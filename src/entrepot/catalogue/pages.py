@@ -1,7 +1,7 @@
 """What shoppers read: search results and product pages with the featured offer."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -52,13 +52,24 @@ class Found(Struct, frozen=True):
     corrected: str
 
 
-async def search_store(conn: Conn, marketplace_code: str, text: str, limit: int, at: datetime, language: str = "") -> Found:
-    """Search as `search_offers` does; where nothing holds the words, search for the words that they resemble."""
+async def search_store(
+    conn: Conn,
+    marketplace_code: str,
+    text: str,
+    limit: int,
+    at: datetime,
+    language: str = "",
+    list_words: Callable[[], Awaitable[list[str]]] | None = None,
+) -> Found:
+    """Search as `search_offers` does; where nothing holds the words, search for the words that they resemble.
+
+    The words that texts hold are counted over all products, which takes a while; `list_words` gives those that were counted lately.
+    """
     hits = await search_offers(conn, marketplace_code, text, limit, at, language)
     words = search_words(text)[:_CORRECTED_WORDS]
     if hits or not words:
         return Found(tuple(hits), "")
-    known = await store.list_words(conn)
+    known = await (list_words() if list_words is not None else store.list_words(conn))
     corrected = [resembling_word(word, known) for word in words]
     if None in corrected or corrected == words:
         return Found((), "")

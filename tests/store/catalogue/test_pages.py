@@ -9,7 +9,7 @@ from entrepot.catalogue import store
 from entrepot.catalogue.commands import add_offers, set_offer_state
 from entrepot.catalogue.demo import load_demo_catalogue, load_marketplaces, read_seed_catalogue
 from entrepot.catalogue.model import OfferState, Outcome, UnknownMarketplaceError, UnknownProductError
-from entrepot.catalogue.pages import read_product_page, search_offers
+from entrepot.catalogue.pages import read_product_page, search_offers, search_store
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +85,20 @@ async def test_the_demo_catalogue_loads_once(conn):
     assert len(facts) == len(only_leeds.offers)
     assert all(row.hs_code and row.origin_country_code for row in facts)
     assert [hit.title for hit in await search_offers(conn, "GB", "porcelain teapot", 5, AT)] == ["Demo Moor porcelain teapot"]
+
+
+async def test_a_misspelt_word_is_compared_with_the_words_there_are_or_with_those_counted_lately(conn):
+    await on_sale(conn)
+    asked: list[str] = []
+
+    async def lately():
+        asked.append("words")
+        return ["cables"]
+
+    found = await search_store(conn, "US", "phonse", 10, AT)
+    assert (found.corrected, [hit.product_id for hit in found.hits]) == ("phones", [product_id("phones")])
+    assert (await search_store(conn, "US", "phonse", 10, AT, "", lately)).corrected == ""
+    found = await search_store(conn, "US", "cablse", 10, AT, "", lately)
+    assert (found.corrected, [hit.product_id for hit in found.hits]) == ("cables", [product_id("cables")])
+    assert len((await search_store(conn, "US", "phones", 10, AT, "", lately)).hits) == 1
+    assert len(asked) == 2

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Final
 
 from litestar import Response, get
@@ -17,7 +18,7 @@ from entrepot.base.sql import Conn
 from entrepot.base.time import on_date
 from entrepot.catalogue.model import CompetingOffer, Marketplace, OfferFacts, require_marketplace
 from entrepot.catalogue.pages import ProductPage, SearchHit, read_product_page, search_store
-from entrepot.catalogue.store import find_offers
+from entrepot.catalogue.store import find_offers, list_words
 from entrepot.flows.import_year import YearLeft, read_year_left
 from entrepot.flows.judge_return import CBEC, STANDARD, return_policies
 from entrepot.flows.outside import Outside
@@ -119,7 +120,8 @@ async def show_store(
         marketplace = require_marketplace(outside.reference.marketplaces, store)
         country = deliverable(marketplace, country)
         visitor = speaking(visitor, marketplace.languages)
-        found = await search_store(conn, store, q[:200], _MOST_HITS, now, visitor.language.subtag)
+        known = partial(house.tallies.read, "words", partial(list_words, conn))
+        found = await search_store(conn, store, q[:200], _MOST_HITS, now, visitor.language.subtag, known)
         asks = [QuoteAsk(hit.featured.merchant_id, hit.featured.offer_id, 1, country) for hit in found.hits]
         quotes = await quote_offers(conn, outside, marketplace, asks, now) if asks else []
         merchants = await read_merchants(conn, sorted({hit.featured.merchant_id for hit in found.hits}))
