@@ -116,6 +116,8 @@ async def place_orders(conn: Conn, outside: Outside, requests: Sequence[OrderReq
     Each checkout is decided on its own, in the order given: what one refusal leaves is free for the next. Where somebody faster emptied the
     chosen place meanwhile, the answer `is_outrun`: another place may serve it, so it is worth placing again in a transaction of its own.
     """
+    if not requests:
+        return []
     claims = [Claim(one.person_id, one.request_key, _hash(one), one.at) for one in requests]
     claimed, ground = await together(conn, find_claimed(conn, claims), read_ground(conn, outside.reference, requests))
     fresh = [(one, claim) for one, claim, state in zip(requests, claims, claimed, strict=True) if state.state is ClaimState.NEW]
