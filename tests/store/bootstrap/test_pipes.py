@@ -55,7 +55,7 @@ async def test_two_readings_are_asked_together_and_the_fault_of_either_is_told(p
     async def asked(conn: Conn) -> int:
         pipe = open_pipe(conn)
         assert pipe is not None
-        reading = asyncio.create_task(told(conn, "select 2"))  # type: ignore[arg-type]
+        reading = asyncio.create_task(told(conn, "select 2"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         waiting = sum(answer is not None for answer in pipe._expected)  # pyright: ignore[reportPrivateUsage]

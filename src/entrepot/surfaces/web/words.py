@@ -80,9 +80,6 @@ _CODE_WORDS: Final[Mapping[str, str]] = {
     "beauty_health_and_personal_care": mark("Beauty, health and personal care"),
     "business_industrial_and_scientific": mark("Business, industry and science"),
     "musical_instruments_and_av_production": mark("Musical instruments and AV production"),
-    "ENTREPOT-LINE": mark("Entrepot Line"),
-    "DEMO-EXPRESS": mark("Demo Express"),
-    "DEMO-POST": mark("Demo Post"),
 }
 _NAMING: Final = frozenset({"open_model", "add_registration", "add_bank_account"})
 """Commands whose codes name their subject behind them."""

@@ -31,7 +31,7 @@ from entrepot.surfaces.web.languages import mark
 from entrepot.surfaces.web.merchant.own import clock_tone, clock_words, led_to, merchant_of
 from entrepot.surfaces.web.merchant.ship_queue import QUEUE, Waiting, describe
 from entrepot.surfaces.web.render import page
-from entrepot.surfaces.web.words import words
+from entrepot.surfaces.web.words import carrier_name
 
 REASONS: Final = (
     ("", mark("Choose a reason")),
@@ -148,7 +148,7 @@ async def _confirm_form(house: House, visitor: Visitor, sent: MultiDict[str] | N
     async with house.database.reading() as conn:
         outside = await house.outside.current(conn, await business_now(conn))
     form = read_form(ConfirmForm, sent, visitor.language, first)
-    form.carrier.choices = options(*((code, words(visitor.language, code)) for code in sorted(outside.carriers)))
+    form.carrier.choices = options(*((code, carrier_name(code)) for code in sorted(outside.carriers)))
     return form
 
 
